@@ -1,0 +1,3 @@
+"""Sitrep's application: sites, discovery, fetching, extraction and commands."""
+
+__version__ = "0.1.0"
