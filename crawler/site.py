@@ -162,6 +162,11 @@ class Site(_Strict):
         own += [_netloc(self.wordpress)] if self.wordpress else []
         return frozenset(_bare(netloc) for netloc in own)
 
+    def aliases(self) -> dict[str, str]:
+        """Return host → home's host for each further host, as `canonical_url` takes them."""
+        home = _bare(_netloc(self.home))
+        return {_bare(host.lower()): home for host in self.hosts if _bare(host.lower()) != home}
+
     def rules_at(self, when: date) -> ExtractRules:
         """Return the extraction rules that held on `when`: the earliest layout that outlasts it."""
         later = sorted((one for one in self.layout if when < one.until), key=lambda one: one.until)
