@@ -229,6 +229,6 @@ def _describe(error: dict[str, Any]) -> str:
 
 
 def _known_keys(loc: tuple[object, ...]) -> list[str]:
-    nested = {"extract": ExtractRules, "layout": Layout}
-    model: type[BaseModel] = nested.get(str(loc[0]), Site) if len(loc) > 1 else Site
+    nested: dict[str, type[BaseModel]] = {"extract": ExtractRules, "layout": Layout}
+    model = nested.get(str(loc[0]), Site) if len(loc) > 1 else Site
     return [key for key in model.model_fields if key not in {"name", "file"}]

@@ -1,0 +1,437 @@
+"""The state database: an index over the lake, so that nothing is asked for or stored twice.
+
+SQLAlchemy Core over SQLite by default, PostgreSQL by URL. Nothing here is the only copy of
+anything: what a table holds can be made again from `captures`, `revisions` and the archive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from pipelines.errors import StateError
+from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation
+
+SCHEMA_VERSION = 1
+LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
+LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
+
+
+class _UtcTime(sa.TypeDecorator[datetime]):
+    """A time as ISO 8601 text in UTC, which sorts as it should and which every database keeps."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class _HintsJson(sa.TypeDecorator[Hints]):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Hints | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else json.dumps(_said(value), ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Hints | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return NO_HINTS if value is None else hints_of(json.loads(value))
+
+
+def _said(hints: Hints) -> dict[str, Any]:
+    return {key: value for key, value in asdict(hints).items() if value}
+
+
+def hints_of(data: Mapping[str, Any]) -> Hints:
+    """Return the hints that a JSON object holds, as `asdict` wrote it."""
+    lists = {key: tuple(data[key]) for key in ("authors", "keywords") if data.get(key)}
+    return Hints(**{**data, **lists})
+
+
+def merged_hints(old: Hints, new: Hints) -> Hints:
+    """Return `new`, and what `old` alone said: a hint that is gone stays with its article."""
+    filled = {key: value for key, value in asdict(old).items() if value and not getattr(new, key)}
+    return replace(new, **filled)
+
+
+_metadata = sa.MetaData()
+
+_meta = sa.Table(
+    "meta",
+    _metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+_links = sa.Table(
+    "links",
+    _metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url_key", sa.String(2048), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("found_at", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("hints", _HintsJson, nullable=False),
+    sa.Column("listed_modified", sa.Text),
+    sa.Column("listed_headline", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("article_id", sa.String(64)),
+    sa.Column("first_seen", _UtcTime, nullable=False),
+    sa.Column("last_fetched", _UtcTime),
+    sa.Index("links_by_status", "site", "status"),
+)
+# One row an address that was answered, whatever it was: what a conditional GET needs, and where
+# the bytes of the last full answer lie.
+_responses = sa.Table(
+    "responses",
+    _metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url", sa.String(2048), primary_key=True),
+    sa.Column("etag", sa.Text),
+    sa.Column("last_modified", sa.Text),
+    sa.Column("payload_digest", sa.String(128), nullable=False),
+    sa.Column("fetched_at", _UtcTime, nullable=False),
+    sa.Column("warc_path", sa.Text, nullable=False),
+    sa.Column("warc_offset", sa.BigInteger, nullable=False),
+    sa.Column("warc_length", sa.BigInteger, nullable=False),
+    sa.Column("warc_record_id", sa.String(64), nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
+)
+_articles = sa.Table(
+    "articles",
+    _metadata,
+    sa.Column("article_id", sa.String(64), primary_key=True),
+    sa.Column("site", sa.String(128), nullable=False),
+    sa.Column("canonical_url", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("word_count", sa.Integer, nullable=False),
+    sa.Column("cluster_id", sa.String(64), nullable=False),
+    sa.Column("cluster_relation", sa.String(16), nullable=False),
+    sa.Column("first_seen", _UtcTime, nullable=False),
+    sa.Index("articles_by_text", "content_hash"),
+    sa.Index("articles_by_cluster", "cluster_id"),
+)
+_aliases = sa.Table(
+    "aliases",
+    _metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url_key", sa.String(2048), primary_key=True),
+    sa.Column("article_id", sa.String(64), nullable=False),
+)
+_sites = sa.Table(
+    "sites",
+    _metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("last_run", _UtcTime),
+    sa.Column("last_success", _UtcTime),
+    sa.Column("last_error", sa.Text),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """What is on record of one address that was listed."""
+
+    site: str
+    url_key: str
+    link: Link
+    status: LinkStatus
+    listed_modified: str | None = None
+    listed_headline: str | None = None
+    attempts: int = 0
+    article_id: str | None = None
+    first_seen: datetime
+    last_fetched: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseState:
+    """The last full answer of one address: its validators, its digest, where its bytes are.
+
+    `settled`: every link that it listed was dealt with, so that a 304 may take its place.
+    """
+
+    site: str
+    url: str
+    etag: str | None
+    last_modified: str | None
+    payload_digest: str
+    fetched_at: datetime
+    location: RecordLocation
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArticleState:
+    """What is needed of a stored article to know it again."""
+
+    article_id: str
+    site: str
+    canonical_url: str
+    url: str
+    ordinal: int
+    revision: int
+    content_hash: str
+    word_count: int
+    cluster_id: str
+    cluster_relation: str
+    first_seen: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteState:
+    site: str
+    last_run: datetime | None = None
+    last_success: datetime | None = None
+    last_error: str | None = None
+
+
+class State:
+    """The state database of one lake. Every write is one transaction."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> State:
+        """Open, and make where it is not there. Raises StateError: not reachable, not writable."""
+        parsed = make_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        try:
+            if is_sqlite and parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = sa.create_engine(parsed)
+            if is_sqlite:
+                sa.event.listen(engine, "connect", _tune_sqlite)
+            state = cls(engine)
+            state._prepare()
+        except (OSError, SQLAlchemyError, ImportError) as error:
+            raise StateError(
+                f"cannot be opened ({_reason(error)})",
+                where=parsed.render_as_string(hide_password=True),
+                remedy="check SITREP_STATE and that its folder can be written",
+            ) from error
+        return state
+
+    def _prepare(self) -> None:
+        with self._engine.begin() as connection:
+            _metadata.create_all(connection)
+        found = self.note("schema_version")
+        if found is None:
+            self.set_note("schema_version", str(SCHEMA_VERSION))
+        elif int(found) > SCHEMA_VERSION:
+            raise StateError(
+                f"was written by a newer Sitrep (schema {found}, known here {SCHEMA_VERSION})",
+                where=self._engine.url.render_as_string(hide_password=True),
+                remedy="update Sitrep",
+            )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @property
+    def dialect(self) -> str:
+        return self._engine.dialect.name
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Give one transaction for many writes; all of them hold, or none."""
+        try:
+            with self._engine.begin() as connection:
+                yield Transaction(connection)
+        except DBAPIError as error:
+            raise StateError(
+                f"cannot be written ({_reason(error)})",
+                where=self._engine.url.render_as_string(hide_password=True),
+                remedy="check the disk and the rights of its folder",
+            ) from error
+
+    # Reading
+
+    def note(self, key: str) -> str | None:
+        """Return a value of the table `meta`: `lake_id`, `schema_version`."""
+        rows = self._rows(sa.select(_meta.c.value).where(_meta.c.key == key))
+        return str(rows[0]["value"]) if rows else None
+
+    def set_note(self, key: str, value: str) -> None:
+        with self.transaction() as transaction:
+            transaction.put(_meta, [{"key": key, "value": value}])
+
+    def link(self, site: str, url_key: str) -> LinkState | None:
+        query = sa.select(_links).where(_links.c.site == site, _links.c.url_key == url_key)
+        rows = self._rows(query)
+        return _link_state(rows[0]) if rows else None
+
+    def pending_links(self, site: str) -> list[LinkState]:
+        """Return the links found and not yet asked for, oldest first."""
+        query = (
+            sa.select(_links)
+            .where(_links.c.site == site, _links.c.status == "pending")
+            .order_by(_links.c.first_seen)
+        )
+        return [_link_state(row) for row in self._rows(query)]
+
+    def link_counts(self, site: str) -> dict[str, int]:
+        query = (
+            sa.select(_links.c.status, sa.func.count().label("links"))
+            .where(_links.c.site == site)
+            .group_by(_links.c.status)
+        )
+        return {row["status"]: row["links"] for row in self._rows(query)}
+
+    def response(self, site: str, url: str) -> ResponseState | None:
+        query = sa.select(_responses).where(_responses.c.site == site, _responses.c.url == url)
+        rows = self._rows(query)
+        return _response_state(rows[0]) if rows else None
+
+    def article(self, article_id: str) -> ArticleState | None:
+        rows = self._rows(sa.select(_articles).where(_articles.c.article_id == article_id))
+        return _article_state(rows[0]) if rows else None
+
+    def article_at(self, site: str, url_key: str) -> ArticleState | None:
+        """Return the youngest story known at an address, by any of its names."""
+        query = (
+            sa.select(_articles)
+            .join(_aliases, _aliases.c.article_id == _articles.c.article_id)
+            .where(_aliases.c.site == site, _aliases.c.url_key == url_key)
+        )
+        rows = self._rows(query)
+        return _article_state(rows[0]) if rows else None
+
+    def articles_with_text(self, content_hash: str) -> list[ArticleState]:
+        """Return the articles whose current text is this one, first seen first."""
+        query = (
+            sa.select(_articles)
+            .where(_articles.c.content_hash == content_hash)
+            .order_by(_articles.c.first_seen, _articles.c.article_id)
+        )
+        return [_article_state(row) for row in self._rows(query)]
+
+    def cluster_size(self, cluster_id: str) -> int:
+        members = _articles.c.cluster_id == cluster_id
+        return int(self._rows(sa.select(sa.func.count().label("n")).where(members))[0]["n"])
+
+    def site(self, site: str) -> SiteState:
+        rows = self._rows(sa.select(_sites).where(_sites.c.site == site))
+        return SiteState(**rows[0]) if rows else SiteState(site=site)
+
+    def count_articles(self) -> int:
+        count = sa.select(sa.func.count().label("n")).select_from(_articles)
+        return int(self._rows(count)[0]["n"])
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query).mappings().all()
+        except DBAPIError as error:
+            raise StateError(
+                f"cannot be read ({_reason(error)})",
+                where=self._engine.url.render_as_string(hide_password=True),
+                remedy="run `sitrep doctor`",
+            ) from error
+
+
+class Transaction:
+    """Writes that hold together. Rows of the same key replace each other."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def put_links(self, links: Iterable[LinkState]) -> None:
+        self.put(_links, [_link_row(link) for link in links])
+
+    def put_responses(self, responses: Iterable[ResponseState]) -> None:
+        self.put(_responses, [_response_row(response) for response in responses])
+
+    def put_articles(self, articles: Iterable[ArticleState]) -> None:
+        self.put(_articles, [asdict(article) for article in articles])
+
+    def put_aliases(self, site: str, aliases: Mapping[str, str]) -> None:
+        rows = [{"site": site, "url_key": k, "article_id": v} for k, v in aliases.items()]
+        self.put(_aliases, rows)
+
+    def put_site(self, site: SiteState) -> None:
+        self.put(_sites, [asdict(site)])
+
+    def put(self, table: sa.Table, rows: Collection[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
+        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        insert = dialect.insert(table)
+        keys = [column.name for column in table.primary_key.columns]
+        rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
+        statement = insert.on_conflict_do_update(index_elements=keys, set_=rest)
+        self._connection.execute(statement, [dict(row) for row in rows])
+
+
+def _tune_sqlite(connection: Any, _record: object) -> None:
+    # WAL lets `status` and `query` read while a crawl writes; FULL, since an acknowledged commit
+    # must outlive a power cut.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def _link_row(state: LinkState) -> dict[str, Any]:
+    link = state.link
+    own = {
+        key: getattr(state, key)
+        for key in (
+            "site", "url_key", "status", "listed_modified", "listed_headline", "attempts",
+            "article_id", "first_seen", "last_fetched",
+        )
+    }  # fmt: skip
+    return own | {
+        "url": link.url,
+        "kind": link.kind.value,
+        "found_at": link.found_at,
+        "hints": link.hints,
+    }
+
+
+def _link_state(row: sa.RowMapping) -> LinkState:
+    data = dict(row)
+    link = Link(
+        url=data.pop("url"),
+        kind=Kind(data.pop("kind")),
+        found_at=data.pop("found_at"),
+        hints=data.pop("hints"),
+    )
+    return LinkState(link=link, **data)
+
+
+_LOCATION = ("warc_path", "warc_offset", "warc_length", "warc_record_id")
+
+
+def _response_row(state: ResponseState) -> dict[str, Any]:
+    data = {key: value for key, value in asdict(state).items() if key != "location"}
+    return data | asdict(state.location)
+
+
+def _response_state(row: sa.RowMapping) -> ResponseState:
+    data = dict(row)
+    location = RecordLocation(**{key: data.pop(key) for key in _LOCATION})
+    return ResponseState(location=location, **data)
+
+
+def _article_state(row: sa.RowMapping) -> ArticleState:
+    return ArticleState(**row)
