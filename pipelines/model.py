@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
-
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -87,7 +84,7 @@ class Page:
     url: str
     requested_url: str
     status: int
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     fetched_at: datetime
     hints: Hints = NO_HINTS
