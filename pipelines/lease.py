@@ -10,6 +10,7 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 
 class Lease:
@@ -39,7 +40,7 @@ class Lease:
         self._descriptor = descriptor
         return True
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> Self:
         self._acquire(fcntl.LOCK_EX)
         return self
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -51,6 +51,33 @@ class _HintsJson(sa.TypeDecorator[Hints]):
         return NO_HINTS if value is None else hints_of(json.loads(value))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What one source last said of a link: when it was modified and how it is called."""
+
+    modified: str | None = None
+    headline: str | None = None
+
+
+class _ListedJson(sa.TypeDecorator[Mapping[str, Listed]]):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: Mapping[str, Listed] | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> str:
+        return json.dumps({k: asdict(v) for k, v in (value or {}).items()}, ensure_ascii=False)
+
+    def process_result_value(
+        self,
+        value: str | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> Mapping[str, Listed]:
+        return {k: Listed(**v) for k, v in json.loads(value or "{}").items()}
+
+
 def _said(hints: Hints) -> dict[str, Any]:
     return {key: value for key, value in asdict(hints).items() if value}
 
@@ -85,8 +112,7 @@ _links = sa.Table(
     sa.Column("found_at", sa.Text, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("hints", _HintsJson, nullable=False),
-    sa.Column("listed_modified", sa.Text),
-    sa.Column("listed_headline", sa.Text),
+    sa.Column("listed", _ListedJson, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("article_id", sa.String(64)),
     sa.Column("first_seen", _UtcTime, nullable=False),
@@ -146,14 +172,16 @@ _sites = sa.Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkState:
-    """What is on record of one address that was listed."""
+    """What is on record of one address that was listed.
+
+    `listed` holds, by the feed, sitemap or listing that named it, what that said last.
+    """
 
     site: str
     url_key: str
     link: Link
     status: LinkStatus
-    listed_modified: str | None = None
-    listed_headline: str | None = None
+    listed: Mapping[str, Listed] = field(default_factory=dict)
     attempts: int = 0
     article_id: str | None = None
     first_seen: datetime
@@ -396,8 +424,8 @@ def _link_row(state: LinkState) -> dict[str, Any]:
     own = {
         key: getattr(state, key)
         for key in (
-            "site", "url_key", "status", "listed_modified", "listed_headline", "attempts",
-            "article_id", "first_seen", "last_fetched",
+            "site", "url_key", "status", "listed", "attempts", "article_id", "first_seen",
+            "last_fetched",
         )
     }  # fmt: skip
     return own | {

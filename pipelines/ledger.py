@@ -1,0 +1,158 @@
+"""What a run knows: the state on record, and over it what was found and not yet committed.
+
+Captures gather by the WARC file that holds them. A file's batch is committed when the file is
+closed and each of its captures has a verdict: revisions, relations, captures, articles, state.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pipelines.lake import Lake
+from pipelines.model import Batch, Capture, Relation, Revision
+from pipelines.publish import publish
+from pipelines.schema import revision_of
+from pipelines.state import ArticleState, LinkState, ResponseState, State
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What one WARC file gave so far."""
+
+    captures: list[Capture] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
+    articles: dict[str, ArticleState] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    links: dict[tuple[str, str], LinkState] = field(default_factory=dict)
+    responses: dict[tuple[str, str], ResponseState] = field(default_factory=dict)
+
+
+class Ledger:
+    """Reads see what is uncommitted; `commit` makes one file's part of it last."""
+
+    def __init__(self, lake: Lake, state: State):
+        self.lake = lake
+        self.state = state
+        self._pending: dict[str, _Pending] = defaultdict(_Pending)
+        self._revisions: dict[str, Revision] = {}
+
+    # Reading
+
+    def article(self, article_id: str) -> ArticleState | None:
+        for pending in reversed(self._pending.values()):
+            if found := pending.articles.get(article_id):
+                return found
+        return self.state.article(article_id)
+
+    def article_at(self, site: str, url_key: str) -> ArticleState | None:
+        """Return the youngest story known at an address, by any of its names."""
+        for pending in reversed(self._pending.values()):
+            if article_id := pending.aliases.get((site, url_key)):
+                return self.article(article_id)
+        found = self.state.article_at(site, url_key)
+        return self.article(found.article_id) if found else None
+
+    def articles_with_text(self, content_hash: str) -> list[ArticleState]:
+        """Return the articles whose current text is this one, first seen first."""
+        fresh = self._fresh_articles()
+        stored = self.state.articles_with_text(content_hash)
+        found = {a.article_id: a for a in stored if a.article_id not in fresh}
+        found |= {k: a for k, a in fresh.items() if a.content_hash == content_hash}
+        return sorted(found.values(), key=lambda a: (a.first_seen, a.article_id))
+
+    def followers(self, article: ArticleState) -> int:
+        """Return how many other articles are in the cluster of `article`."""
+        fresh = self._fresh_articles().values()
+        recent = {a.article_id for a in fresh if a.cluster_id == article.cluster_id}
+        stored = self.state.cluster_size(article.cluster_id)
+        return max(stored - 1, len(recent - {article.article_id}))
+
+    def current(self, article_id: str) -> Revision:
+        """Return the newest extraction of the newest revision of a known article."""
+        if article_id not in self._revisions:
+            return revision_of(self.lake.current([article_id])[article_id])
+        return self._revisions[article_id]
+
+    def link(self, site: str, url_key: str) -> LinkState | None:
+        for pending in reversed(self._pending.values()):
+            if found := pending.links.get((site, url_key)):
+                return found
+        return self.state.link(site, url_key)
+
+    def response(self, site: str, url: str) -> ResponseState | None:
+        for pending in reversed(self._pending.values()):
+            if found := pending.responses.get((site, url)):
+                return found
+        return self.state.response(site, url)
+
+    def _fresh_articles(self) -> dict[str, ArticleState]:
+        fresh: dict[str, ArticleState] = {}
+        for pending in self._pending.values():
+            fresh |= pending.articles
+        return fresh
+
+    # Writing
+
+    def add_capture(self, capture: Capture) -> None:
+        # The bytes are in the archive; the row needs only what was said about them.
+        bare = replace(capture, page=replace(capture.page, body=b""))
+        self._pending[capture.page.location.warc_path].captures.append(bare)
+
+    def add_revision(
+        self, revision: Revision, *, article: ArticleState, relation: Relation | None
+    ) -> None:
+        pending = self._pending[revision.location.warc_path]
+        pending.revisions.append(revision)
+        pending.articles[article.article_id] = article
+        if relation is not None:
+            pending.relations.append(relation)
+        self._revisions[revision.article_id] = revision
+
+    def add_aliases(
+        self, warc_path: str, site: str, url_keys: Iterable[str], article_id: str
+    ) -> None:
+        for url_key in url_keys:
+            self._pending[warc_path].aliases[site, url_key] = article_id
+
+    def add_link(self, warc_path: str, link: LinkState) -> None:
+        self._pending[warc_path].links[link.site, link.url_key] = link
+
+    def add_response(self, warc_path: str, response: ResponseState) -> None:
+        self._pending[warc_path].responses[response.site, response.url] = response
+
+    def commit(self, warc_path: str, *, now: datetime) -> datetime:
+        """Commit what one closed file gave. Repeating it adds nothing.
+
+        Raises LakeError or StateError; what was not committed is still in the archive.
+        """
+        pending = self._pending[warc_path]
+        batch = Batch(
+            warc_path=warc_path,
+            revisions=tuple(pending.revisions),
+            relations=tuple(pending.relations),
+            captures=tuple(pending.captures),
+        )
+        with self.lake.lock():
+            recorded_at = self.lake.commit(batch, now=now)
+            publish(self.lake, now=recorded_at)
+        self._save(pending)
+        del self._pending[warc_path]
+        for revision in batch.revisions:
+            if self._revisions.get(revision.article_id) is revision:
+                del self._revisions[revision.article_id]
+        return recorded_at
+
+    def _save(self, pending: _Pending) -> None:
+        by_site: dict[str, dict[str, str]] = defaultdict(dict)
+        for (site, url_key), article_id in pending.aliases.items():
+            by_site[site][url_key] = article_id
+        with self.state.transaction() as transaction:
+            transaction.put_articles(pending.articles.values())
+            for site, aliases in by_site.items():
+                transaction.put_aliases(site, aliases)
+            transaction.put_links(pending.links.values())
+            transaction.put_responses(pending.responses.values())
