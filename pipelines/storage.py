@@ -1,0 +1,163 @@
+"""Where the lake's files lie. Paths are relative to the lake, with forward slashes.
+
+Only a folder on a local disk today. What an object store would do differently is behind
+`Storage`; what it could not do at all (links, locks) asks for `folder` and says so there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from pipelines.errors import LakeError
+
+
+class Storage(Protocol):
+    """The few things that the lake and the archive ask of the place where they lie."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def folder(self) -> Path:
+        """The folder on the local disk. An object store has none and raises LakeError."""
+        ...
+
+    def table_url(self, path: str) -> str:
+        """Return the address by which delta-rs knows the table at `path`."""
+        ...
+
+    def exists(self, path: str) -> bool: ...
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Yield the path of every file under the folder `prefix`, in order."""
+        ...
+
+    def open(self, path: str, *, offset: int = 0) -> BinaryIO:
+        """Open for reading, at `offset`. Raises FileNotFoundError."""
+        ...
+
+    def read(self, path: str) -> bytes: ...
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Put `data` there as a whole: a reader sees what was there before, or all of it."""
+        ...
+
+    def take(self, source: Path, path: str) -> None:
+        """Move a local file into place; when this returns it outlasts a power cut."""
+        ...
+
+    def delete(self, path: str) -> None: ...
+
+
+class LocalStorage:
+    """A folder. Everything written is fsynced, its folder too."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder.absolute()
+
+    @property
+    def url(self) -> str:
+        return str(self._folder)
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    def table_url(self, path: str) -> str:
+        return str(self._at(path))
+
+    def exists(self, path: str) -> bool:
+        return self._at(path).exists()
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        root = self._at(prefix)
+        files = sorted(one for one in root.rglob("*") if one.is_file())
+        return (one.relative_to(self._folder).as_posix() for one in files)
+
+    def open(self, path: str, *, offset: int = 0) -> BinaryIO:
+        file = self._at(path).open("rb")
+        file.seek(offset)
+        return file
+
+    def read(self, path: str) -> bytes:
+        return self._at(path).read_bytes()
+
+    def replace(self, path: str, data: bytes) -> None:
+        target = self._at(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            make_folder(target.parent)
+            temporary.write_bytes(data)
+            fsync(temporary)
+            temporary.replace(target)
+            fsync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def take(self, source: Path, path: str) -> None:
+        target = self._at(path)
+        make_folder(target.parent)
+        fsync(source)
+        if source.stat().st_dev == target.parent.stat().st_dev:
+            source.replace(target)
+        else:
+            _copy_whole(source, target)
+            source.unlink()
+        fsync(target.parent)
+
+    def delete(self, path: str) -> None:
+        self._at(path).unlink(missing_ok=True)
+
+    def _at(self, path: str) -> Path:
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise LakeError("is not a path inside the lake", where=path)
+        return self._folder / path
+
+
+def open_storage(url: str) -> Storage:
+    """Return the storage at `url`: a folder's path or a `file://` URL."""
+    scheme = urlsplit(url).scheme if "://" in url else ""
+    if scheme == "file":
+        return LocalStorage(Path(unquote(urlsplit(url).path)))
+    if scheme:
+        raise LakeError(
+            f"a lake on {scheme}:// is not supported yet",
+            where=url,
+            remedy="set SITREP_LAKE to a folder",
+        )
+    return LocalStorage(Path(url).expanduser())
+
+
+def fsync(path: Path) -> None:
+    """Have the disk hold what `path`, a file or a folder, holds."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it, each known to the disk in the one above it."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+    fsync(folder.parent)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(source, temporary)
+        fsync(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
