@@ -1,0 +1,184 @@
+"""A page as the blocks that a reader sees: paragraphs, headings, list items, table rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lxml.html import HtmlElement
+
+from crawler.extraction.document import REMOVED, text_of
+from pipelines.fingerprint import tokens
+
+INLINE = frozenset(
+    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "nobr", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "img", "br", "ruby", "rt", "rp", "rb", "o:p"]
+)
+HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+SILENT = frozenset(
+    ["script", "style", "noscript", "template", "svg", "head", "iframe", "object", "button", "select", "input", "textarea", "option", "canvas", "audio", "video", "map", "math", "dialog"]
+)
+_SPACE = re.compile(r"[^\S\n]+")
+_AROUND_BREAK = re.compile(r" ?\n ?")
+# Cells longer than this hold layout, not data.
+_LONGEST_CELL = 400
+
+
+@dataclass(slots=True)
+class Block:
+    """One paragraph, heading, list item or table row. `kind` is p, h, li, quote or row."""
+
+    element: HtmlElement
+    text: str
+    kind: str
+    link_chars: int = 0
+    links: list[tuple[str, str]] = field(default_factory=list)
+    group: HtmlElement | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def link_share(self) -> float:
+        """Return how much of the text is link, 0..1."""
+        return self.link_chars / max(1, len(self.text.replace(" ", "")))
+
+
+def blocks_of(root: HtmlElement) -> list[Block]:
+    """Return the blocks under `root` in order, without what is marked as removed."""
+    return list(_Walker().walk(root))
+
+
+class _Walker:
+    """Walks the tree without recursion: markup can be nested deeper than Python's stack."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self.link_pieces: list[str] | None = None
+        self.link_chars = 0
+        self.owners: list[HtmlElement] = []
+
+    def walk(self, root: HtmlElement) -> Iterator[Block]:
+        stack: list[tuple[HtmlElement, bool]] = [(root, False)]
+        while stack:
+            element, leaving = stack.pop()
+            if leaving:
+                yield from self._leave(element)
+                self._say(element.tail if element is not root else None)
+                continue
+            if not isinstance(element.tag, str) or _is_silent(element):
+                self._say(element.tail)
+                continue
+            if element.tag == "table" and is_data_table(element):
+                yield from self._flush()
+                yield from _rows(element)
+                self._say(element.tail)
+                continue
+            yield from self._enter(element)
+            stack.append((element, True))
+            stack.extend((child, False) for child in reversed(element))
+        yield from self._flush()
+
+    def _enter(self, element: HtmlElement) -> Iterator[Block]:
+        if element.tag == "br":
+            self.pieces.append("\n")
+        elif element.tag == "a":
+            self.link_pieces = []
+        elif not _is_inline(element):
+            yield from self._flush()
+            self.owners.append(element)
+        self._say(element.text)
+
+    def _leave(self, element: HtmlElement) -> Iterator[Block]:
+        if element.tag == "a" and self.link_pieces is not None:
+            text = " ".join("".join(self.link_pieces).split())
+            if text:
+                self.links.append((text, element.get("href") or ""))
+            self.link_pieces = None
+        elif not _is_inline(element):
+            yield from self._flush()
+            self.owners.pop()
+
+    def _say(self, text: str | None) -> None:
+        if text:
+            self.pieces.append(text.replace("\n", " "))
+            if self.link_pieces is not None:
+                self.link_pieces.append(text)
+                self.link_chars += len("".join(text.split()))
+
+    def _flush(self) -> Iterator[Block]:
+        raw, links, chars = "".join(self.pieces), self.links, self.link_chars
+        self.pieces, self.links, self.link_chars = [], [], 0
+        text = _AROUND_BREAK.sub("\n", _SPACE.sub(" ", raw)).strip()
+        if not text or not self.owners:
+            return
+        # Two line breaks in a row are how old pages part their paragraphs.
+        parts = [part.strip() for part in re.split(r"\n{2,}", text) if part.strip()]
+        for part in parts:
+            own = [link for link in links if len(parts) == 1 or link[0] in part]
+            share = chars if len(parts) == 1 else sum(len("".join(t.split())) for t, _ in own)
+            yield _block(self.owners, part, own, share)
+
+
+def _is_inline(element: HtmlElement) -> bool:
+    return element.tag in INLINE
+
+
+def _is_silent(element: HtmlElement) -> bool:
+    return element.tag in SILENT or element.get(REMOVED) is not None
+
+
+def _block(
+    owners: list[HtmlElement], text: str, links: list[tuple[str, str]], link_chars: int
+) -> Block:
+    element = owners[-1]
+    kind, group = "p", None
+    for owner in reversed(owners[-6:]):
+        if owner.tag in HEADINGS:
+            kind = "h"
+        elif owner.tag in ("li", "dt", "dd"):
+            kind, group = "li", owner.getparent()
+        elif owner.tag == "blockquote":
+            kind = "quote"
+        else:
+            continue
+        break
+    return Block(element, text, kind, link_chars, links, group, tuple(tokens(text)))
+
+
+def is_data_table(table: HtmlElement) -> bool:
+    """Tell a table of figures from one that lays out a page."""
+    cells = 0
+    for node in table.iter("table", "td", "th", "p", "h1", "h2", "article"):
+        if node.tag in ("table", "h1", "h2", "article") and node is not table:
+            return False
+        if node.tag in ("td", "th"):
+            cells += 1
+            if len(node.findall(".//p")) > 2 or len(text_of(node)) > _LONGEST_CELL:
+                return False
+    return cells > 1
+
+
+def _rows(table: HtmlElement) -> Iterator[Block]:
+    for row in table.iter("tr", "caption"):
+        if row.tag == "caption" or row.get(REMOVED) is not None:
+            continue
+        cells = [text_of(cell) for cell in row if cell.tag in ("td", "th")]
+        if any(cells):
+            text = " | ".join(cells).strip(" |")
+            yield Block(row, text, "row", 0, [], table, tuple(tokens(text)))
+
+
+def render(blocks: list[Block]) -> str:
+    """Return the text: a blank line between blocks, one line between items of a list or table."""
+    parts: list[str] = []
+    last: HtmlElement | None = None
+    for block in blocks:
+        if parts:
+            parts.append("\n" if block.group is not None and block.group is last else "\n\n")
+        parts.append(block.text)
+        last = block.group
+    return "".join(parts)

@@ -1,0 +1,50 @@
+"""The clean text of the story, with all that was taken out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lxml.html import HtmlElement
+
+from crawler.extraction.blocks import Block, blocks_of, render
+from crawler.extraction.lines import Cleaned, Known, clean_lines
+from crawler.extraction.prune import Furniture
+from crawler.extraction.region import select_story
+from pipelines.model import RemovedBlock
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    text: str
+    removed: tuple[RemovedBlock, ...] = ()
+    related: tuple[tuple[str, str], ...] = ()
+
+
+def find_body(
+    root: HtmlElement,
+    *,
+    known: Known,
+    regions: list[HtmlElement],
+    furniture: Furniture | None = None,
+) -> Body:
+    """Return the story of a pruned page. `regions`: where the site file says it stands."""
+    if regions:
+        chosen = [block for region in regions for block in blocks_of(region)]
+        return _body(clean_lines(chosen, known=known, furniture=furniture))
+    blocks = blocks_of(root)
+    chosen, text = select_story(root, blocks)
+    if not chosen:
+        chosen = _as_blocks(text, root)
+    return _body(clean_lines(chosen, known=known, furniture=furniture))
+
+
+def _body(cleaned: Cleaned) -> Body:
+    return Body(render(cleaned.kept), tuple(cleaned.removed), tuple(cleaned.related))
+
+
+def _as_blocks(text: str, root: HtmlElement) -> list[Block]:
+    """Read trafilatura's lines as blocks, for a page whose markup makes none of its own."""
+    from pipelines.fingerprint import tokens
+
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [Block(root, line, "p", words=tuple(tokens(line))) for line in lines]

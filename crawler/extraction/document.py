@@ -1,0 +1,212 @@
+"""Bytes to one tree, parsed once and shared by every step."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+
+from lxml import etree, html
+from lxml.html import HtmlElement
+
+# Marks an element as cleaned away. The tree stays whole, so that CSS paths speak of the page
+# as it was served; whoever walks it passes over what bears the mark.
+REMOVED = "sitrep-removed"
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+_HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+_HTML_LANG = re.compile(rb"<html[^>]{0,500}?\blang\s*=\s*[\"']?([a-z]{2})", re.IGNORECASE)
+# Encodings whose bytes are all ASCII: that UTF-8 decodes them proves nothing.
+_ASCII_ONLY = ("iso-2022", "hz", "utf-7", "iso2022")
+# What browsers read under these names (WHATWG Encoding Standard).
+_ALIASES = {
+    "iso-8859-1": "cp1252",
+    "latin1": "cp1252",
+    "latin-1": "cp1252",
+    "us-ascii": "cp1252",
+    "ascii": "cp1252",
+    "iso-8859-9": "cp1254",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+}
+_GREEK, _CYRILLIC, _LATIN = "cp1253", "cp1251", "cp1252"
+_BY_LANGUAGE = {
+    "el": _GREEK,
+    "ru": _CYRILLIC,
+    "uk": _CYRILLIC,
+    "bg": _CYRILLIC,
+    "be": _CYRILLIC,
+    "sr": _CYRILLIC,
+    "mk": _CYRILLIC,
+}
+# The commonest short words, between spaces, tell a Greek page from a Cyrillic one.
+_WITNESSES = (
+    (_GREEK, (" και ", " του ", " της ", " την ", " το ", " να ")),
+    (_CYRILLIC, (" и ", " в ", " на ", " не ", " та ", " що ", " что ", " і ")),
+)
+_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Control characters that XML forbids, so that lxml would cut the text at them.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def decode(data: bytes, headers: Mapping[str, str] | None = None) -> str:
+    """Return the page as text; bytes that no charset reads become U+FFFD, never an error.
+
+    A byte order mark is believed first. Then UTF-8, when the bytes are valid UTF-8: no other
+    text is so by chance, and pages that declare the wrong charset are common. Then what the
+    header and the first 4 kB declare, then a guess between the three Windows code pages.
+    """
+    for mark, name in _BOMS:
+        if data.startswith(mark):
+            return data.decode(name, "replace")
+    declared = declared_charsets(data, headers)
+    if not (declared and declared[0].startswith(_ASCII_ONLY)):
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+    if _is_damaged_utf8(data):
+        return data.decode("utf-8", "replace")
+    for name in declared:
+        try:
+            return data.decode(name)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return data.decode(_guess(data), "replace")
+
+
+def declared_charsets(data: bytes, headers: Mapping[str, str] | None) -> list[str]:
+    """Return what the response declares, header first, in Python's names; UTF-8 left out."""
+    names = [m[1] for m in [_HEADER_CHARSET.search(header(headers, "content-type"))] if m]
+    names += [m[1].decode("ascii") for m in [_META_CHARSET.search(data[:4096])] if m]
+    known = [_ALIASES.get(name.lower(), name.lower()) for name in names]
+    return [name for name in known if _is_text_codec(name) and not name.startswith("utf")]
+
+
+def header(headers: Mapping[str, str] | None, name: str) -> str:
+    """Return the header whatever the case of its name, or an empty string."""
+    for key, value in (headers or {}).items():
+        if key.lower() == name:
+            return str(value)
+    return ""
+
+
+def _is_text_codec(name: str) -> bool:
+    try:
+        b"a".decode(name)
+    except (LookupError, UnicodeError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_damaged_utf8(data: bytes) -> bool:
+    """Tell whether `data` is UTF-8 with a few bytes broken (a cut, a pasted smart quote)."""
+    text = data.decode("utf-8", "replace")
+    broken = text.count("�")
+    letters = sum(ord(char) > 127 for char in text) - broken
+    return letters > 10 * broken
+
+
+def _guess(data: bytes) -> str:
+    match = _HTML_LANG.search(data[:4096])
+    if match and (name := _BY_LANGUAGE.get(match[1].decode("ascii").lower())):
+        return name
+    scores = []
+    for name, words in _WITNESSES:
+        text = data[:200_000].decode(name, "replace")
+        scores.append((sum(text.count(word) for word in words), name))
+    best, name = max(scores)
+    return name if best >= 5 else _LATIN
+
+
+def parse(text: str) -> HtmlElement | None:
+    """Return the root of the page's tree, or None where there is nothing to parse."""
+    text = _CONTROL.sub(" ", _SURROGATE.sub("�", _XML_DECLARATION.sub("", text)))
+    if not text.strip():
+        return None
+    parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True)
+    try:
+        root = html.document_fromstring(text.encode("utf-8"), parser=parser)
+    except (etree.ParserError, etree.XMLSyntaxError, ValueError, AssertionError):
+        return None
+    restore_addresses(root)
+    return root
+
+
+def restore_addresses(root: HtmlElement) -> None:
+    """Put back the e-mail addresses (and things like "HN@54") that Cloudflare took out."""
+    for element in list(root.iter("a", "span")):
+        code = element.get("data-cfemail")
+        if code and (plain := _decode_address(code)):
+            for child in list(element):
+                element.remove(child)
+            element.text = plain
+
+
+def _decode_address(code: str) -> str:
+    try:
+        data = bytes.fromhex(code)
+        return bytes(byte ^ data[0] for byte in data[1:]).decode("utf-8")
+    except (ValueError, IndexError):
+        return ""
+
+
+def text_of(element: HtmlElement) -> str:
+    """Return all text under `element`, white space folded; scripts and styles left out."""
+    parts: list[str] = []
+    for node in element.iter():
+        if isinstance(node.tag, str) and node.tag not in ("script", "style", "template"):
+            parts.append(node.text or "")
+        if node is not element:
+            parts.append(node.tail or "")
+        if node.tag in BREAKING:
+            parts.append(" ")
+    return " ".join("".join(parts).split())
+
+
+BREAKING = frozenset(
+    ["p", "div", "br", "li", "ul", "ol", "tr", "td", "th", "table", "h1", "h2", "h3", "h4", "h5", "h6", "section", "article", "header", "footer", "aside", "blockquote", "figure", "figcaption", "dt", "dd", "dl", "pre", "form"]
+)
+
+
+def has_class(element: HtmlElement, names: frozenset[str]) -> bool:
+    return not names.isdisjoint((element.get("class") or "").split())
+
+
+def css_path(element: HtmlElement) -> str:
+    """Return a short CSS path to `element`: its id, its first class, or its place in its parent.
+
+    It is for a person who looks at the page's source; it need not be unique.
+    """
+    own = _label(element)
+    if "#" in own or "." in own:
+        return own
+    parent = element.getparent()
+    if parent is None or parent.tag in ("body", "html"):
+        return f"{own}:nth-of-type({_place(element)})" if parent is not None else own
+    return f"{_label(parent)} > {own}:nth-of-type({_place(element)})"
+
+
+def _label(element: HtmlElement) -> str:
+    tag = str(element.tag)
+    if (identity := element.get("id")) and re.fullmatch(r"[A-Za-z][\w-]*", identity):
+        return f"{tag}#{identity}"
+    for name in (element.get("class") or "").split():
+        if re.fullmatch(r"[A-Za-z_-][\w-]*", name):
+            return f"{tag}.{name}"
+    return tag
+
+
+def _place(element: HtmlElement) -> int:
+    return 1 + sum(1 for _ in element.itersiblings(str(element.tag), preceding=True))

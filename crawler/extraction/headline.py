@@ -1,0 +1,93 @@
+"""The headline: what the page prints over the story, checked against what it says of itself."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from lxml.html import HtmlElement
+
+from crawler.extraction.document import text_of
+from crawler.extraction.jsonld import JsonLd
+from crawler.extraction.metadata import Metadata
+from pipelines.fingerprint import tokens
+
+# " | Site", " - Site": what may part a headline from the name of its site.
+_PARTING = re.compile(r"\s+[|–—\-•·»:›]+\s+|\s*[|»›]\s*")
+_CLASS_HINT = re.compile(r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE)
+_CLOSE = 0.6
+
+
+def find_h1(root: HtmlElement, *, metadata: Metadata, jsonld: JsonLd) -> HtmlElement | None:
+    """Return the element that prints the headline: the h1 closest to the page's own title."""
+    title = metadata.first("og:title", "twitter:title") or jsonld.headline or metadata.title or ""
+    headings = [h for h in root.iter("h1") if text_of(h)]
+    best = _closest(headings, title)
+    if best is not None and (closeness(text_of(best), title) >= _CLOSE or not title):
+        return best
+    # A theme may print the site's name as its h1 and the headline in something else.
+    hinted = [
+        h for h in root.iter("h1", "h2", "h3", "div", "p", "span") if _CLASS_HINT.search(_names(h))
+    ]
+    other = _closest([h for h in hinted if len(text_of(h)) < 300], title) if title else None
+    if other is not None and closeness(text_of(other), title) >= 0.8:
+        return other
+    return best if len(headings) == 1 else None
+
+
+def _names(element: HtmlElement) -> str:
+    return f"{element.get('class') or ''} {element.get('itemprop') or ''}"
+
+
+def _closest(elements: list[HtmlElement], title: str) -> HtmlElement | None:
+    return max(elements, key=lambda one: closeness(text_of(one), title), default=None)
+
+
+def closeness(one: str, other: str) -> float:
+    """Return how alike two titles are, 0..1; a title with the site's name behind it is alike."""
+    a, b = tokens(one), tokens(other)
+    if not a or not b:
+        return 0.0
+    if a == b[: len(a)] or a == b[-len(a) :]:
+        return 0.9 + 0.1 * len(a) / len(b) if len(a) >= 3 else 0.3 + 0.7 * len(a) / len(b)
+    return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
+
+
+def find_headline(
+    h1: HtmlElement | None,
+    *,
+    metadata: Metadata,
+    jsonld: JsonLd,
+    publisher: str | None,
+    hint: str | None,
+) -> str | None:
+    """Return the headline without the site's name."""
+    shared = metadata.first("og:title", "twitter:title")
+    names = [n for n in (publisher, metadata.first("og:site_name"), jsonld.publisher) if n]
+    witnesses = [t for t in (shared, jsonld.headline, metadata.title, hint) if t]
+    if h1 is not None:
+        printed = text_of(h1)
+        if not witnesses or max(closeness(printed, one) for one in witnesses) >= _CLOSE:
+            return without_site(printed, names) if len(printed) < 400 else printed[:400]
+    for candidate in (jsonld.headline, shared, metadata.title, hint):
+        if candidate:
+            return without_site(candidate, names)
+    return text_of(h1) if h1 is not None else None
+
+
+def without_site(title: str, names: list[str]) -> str:
+    """Drop the site's name from either end of `title`.
+
+    >>> without_site("Navy orders frigates | Naval News", ["Naval News"])
+    'Navy orders frigates'
+    """
+    known = {" ".join(tokens(name)) for name in names}
+    parts = list(_PARTING.finditer(title))
+    if not parts:
+        return title
+    last, first = parts[-1], parts[0]
+    if " ".join(tokens(title[last.end() :])) in known and title[: last.start()].strip():
+        return without_site(title[: last.start()].strip(), names)
+    if " ".join(tokens(title[: first.start()])) in known and title[first.end() :].strip():
+        return without_site(title[first.end() :].strip(), names)
+    return title

@@ -1,0 +1,172 @@
+"""Takes out of the story's blocks the whole lines that are no part of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lxml.html import HtmlElement
+
+from crawler.extraction.blocks import Block
+from crawler.extraction.document import css_path
+from crawler.extraction.headline import closeness
+from crawler.extraction.moments import read_dates
+from crawler.extraction.noise import noise, plain_line
+from crawler.extraction.prune import Furniture, furniture_rule, shorten
+from pipelines.model import RemovedBlock
+
+_SIGN_OFF = re.compile(
+    r"^\W*(?:(?:additional |with )?(?:reporting|writing|editing|compiled|written|edited|production)"
+    r"(?: and (?:writing|editing))? by\b|reporting for\b|σύνταξη:|источник:|джерело:)",
+    re.IGNORECASE,
+)
+_COPYRIGHT = re.compile(
+    r"^\W*(?:©|\(c\)|copyright\b|all rights reserved|tous droits réservés|alle rechte vorbehalten)"
+    r"|\ball rights reserved\W*$",
+    re.IGNORECASE,
+)
+_CREDIT = re.compile(
+    r"^\W*(?:(?:photo|image|picture|video|cover|featured|file|main)\s*(?:credits?|source|courtesy|by|:)"
+    r"|photo(?:graph)?s?\s*(?:by|:)|credits?\s*:|getty images|foto\s*:|фото\s*:|φωτο(?:γραφία)?\s*:"
+    r"|crédit(?:s)? photo|bild\s*:|symbolbild)",
+    re.IGNORECASE,
+)
+_FEED_FOOTER = re.compile(
+    r"^(?:the post|cet article|der beitrag|la entrada|o post|l'articolo|wpis)\b.{3,300}"
+    r"\b(?:appeared first on|est apparu en premier sur|erschien zuerst auf|se publicó primero en"
+    r"|apareceu primeiro em|proviene da|pochodzi z serwisu)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_BY_LINE = re.compile(r"^\W*(?:by|written by|von|par|por)\s+[^\W\d_]", re.IGNORECASE)
+_SHORT, _TAIL = 40, 4
+
+
+@dataclass(slots=True)
+class Cleaned:
+    """What is left of the story, what was taken out, and the links that stood in it."""
+
+    kept: list[Block] = field(default_factory=list)
+    removed: list[RemovedBlock] = field(default_factory=list)
+    related: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the body must not repeat."""
+
+    headline: str | None = None
+    description: str | None = None
+    byline: str | None = None
+    authors: tuple[str, ...] = ()
+
+
+def clean_lines(
+    blocks: list[Block], *, known: Known, furniture: Furniture | None = None
+) -> Cleaned:
+    """Apply the rules for whole lines, then drop headings that nothing follows."""
+    out = Cleaned()
+    count = len(blocks)
+    after_phrase: HtmlElement | str | None = None
+    for index, block in enumerate(blocks):
+        rule = furniture_rule(block.text, furniture)
+        rule = rule or ("line:also_read" if after_phrase is not None and _is_link(block) else None)
+        rule = rule or _also_read(block, blocks[index + 1 : index + 2])
+        rule = rule or _repeated(block, len(out.kept), known)
+        rule = rule or _whole_line(
+            block, known, is_tail=count - index <= _TAIL, is_first=len(out.kept) < 3
+        )
+        after_phrase = (
+            "on"
+            if rule == "line:also_read" and not (after_phrase is None and block.links)
+            else None
+        )
+        if rule is None:
+            out.kept.append(block)
+        else:
+            _take(out, block, rule)
+    while out.kept and out.kept[-1].kind == "h":
+        _take(out, out.kept.pop(), "line:heading_without_text")
+    return out
+
+
+def _take(out: Cleaned, block: Block, rule: str) -> None:
+    out.removed.append(
+        RemovedBlock(text=shorten(block.text), rule=rule, selector=css_path(block.element))
+    )
+    if rule in ("line:also_read", "line:link_only"):
+        out.related += block.links
+
+
+def _is_link(block: Block) -> bool:
+    return block.link_share > 0.9
+
+
+def _also_read(block: Block, following: list[Block]) -> str | None:
+    """Tell a line such as "Also read: …" whose rest is a link, or that stands before one."""
+    plain = plain_line(block.text)
+    phrase = next((p for p in noise().also_read if _begins(plain, p)), None)
+    if phrase is None or len(block.words) > _SHORT:
+        return None
+    if plain == phrase:
+        stands_by_link = bool(following) and _is_link(following[0])
+        return "line:also_read" if block.links or stands_by_link else None
+    rest = len("".join(plain[len(phrase) :].split()))
+    return "line:also_read" if block.links and block.link_chars >= 0.7 * rest else None
+
+
+def _begins(plain: str, phrase: str) -> bool:
+    return plain.startswith(phrase) and not plain[len(phrase) : len(phrase) + 1].isalnum()
+
+
+def _repeated(block: Block, place: int, known: Known) -> str | None:
+    if known.headline and place < 3 and len(block.words) >= 3:
+        if block.key == " ".join(_words(known.headline)):
+            return "headline_repeated"
+        if block.kind == "h" and closeness(block.text, known.headline) > 0.9:
+            return "headline_repeated"
+    if known.description and place < 2 and block.key == " ".join(_words(known.description)):
+        return "description_repeated"
+    return None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    from pipelines.fingerprint import tokens
+
+    return tuple(tokens(text))
+
+
+def _whole_line(block: Block, known: Known, *, is_tail: bool, is_first: bool) -> str | None:
+    plain, length = plain_line(block.text), len(block.words)
+    if not plain:
+        return "line:no_words"
+    if (rule := noise().equals.get(plain)) and block.kind != "row":
+        return f"line:{rule}"
+    if length <= 60 and is_tail and _SIGN_OFF.match(block.text):
+        return "sign_off"
+    if length <= _SHORT and is_tail and _COPYRIGHT.search(block.text):
+        return "copyright"
+    if length <= 25 and _CREDIT.match(block.text) and block.kind != "h":
+        return "credit"
+    if length <= 60 and _FEED_FOOTER.match(block.text):
+        return "line:feed_footer"
+    if _is_byline(block, plain, known, is_first=is_first):
+        return "byline"
+    if _is_link(block) and block.kind == "p" and length >= 4:
+        return "line:link_only"
+    return None
+
+
+def _is_byline(block: Block, plain: str, known: Known, *, is_first: bool) -> bool:
+    if len(block.words) > 20:
+        return False
+    names = {plain_line(name) for name in (*known.authors, known.byline or "")} - {""}
+    if plain in names or (plain.startswith("by ") and plain[3:] in names):
+        return True
+    if is_first and _BY_LINE.match(block.text) and any(name in plain for name in names):
+        return True
+    is_dated = any(_begins(plain, phrase) for phrase in noise().dated)
+    dates = list(read_dates(block.text, day_first=True)) if is_dated or is_first else []
+    if is_dated and dates:
+        return True
+    # A date that stands alone under the headline.
+    return bool(dates) and dates[0].end - dates[0].start >= 0.7 * len(block.text)

@@ -1,0 +1,81 @@
+"""The packaged data about noise, read once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """One rule about class and id names; see noise.toml for what each field means."""
+
+    rule: str
+    classes: frozenset[str]
+    ids: frozenset[str]
+    prefixes: tuple[str, ...]
+    words: frozenset[str]
+    share: float
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """`equals` maps a whole line, as `plain_line` gives it, to its rule."""
+
+    markup: tuple[Markup, ...]
+    printed: tuple[Markup, ...]
+    equals: dict[str, str]
+    also_read: tuple[str, ...]
+    dated: tuple[str, ...]
+    refusal: dict[str, frozenset[str]]
+
+
+@cache
+def noise() -> Noise:
+    """Read noise.toml."""
+    data = tomllib.loads(files(__package__).joinpath("noise.toml").read_text(encoding="utf-8"))
+    lines = data["lines"]
+    return Noise(
+        markup=tuple(_markup(one) for one in data["markup"]),
+        printed=tuple(_markup(one) for one in data["printed"]),
+        equals={plain_line(p): rule for rule, d in lines.items() for p in d.get("equals", ())},
+        also_read=_longest_first(lines["also_read"]["starts"]),
+        dated=_longest_first(lines["byline"]["starts_dated"]),
+        refusal={k: frozenset(map(plain_line, v)) for k, v in data["refusal"].items()},
+    )
+
+
+def _markup(data: dict[str, object]) -> Markup:
+    def names(key: str) -> list[str]:
+        value = data.get(key, [])
+        return [str(one).lower() for one in value] if isinstance(value, list) else []
+
+    return Markup(
+        rule=str(data["rule"]),
+        classes=frozenset(names("classes")),
+        ids=frozenset(names("ids")),
+        prefixes=tuple(names("prefixes")),
+        words=frozenset(names("words")),
+        share=float(str(data.get("share", 0.2))),
+        silent=bool(data.get("silent", False)),
+    )
+
+
+def _longest_first(phrases: list[str]) -> tuple[str, ...]:
+    return tuple(sorted({plain_line(one) for one in phrases}, key=len, reverse=True))
+
+
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
+
+
+def plain_line(text: str) -> str:
+    """Return `text` as lines are compared: lower-case, without punctuation at its ends.
+
+    >>> plain_line("» Share This: ")
+    'share this'
+    """
+    return _EDGES.sub("", " ".join(text.replace("’", "'").casefold().split()))

@@ -1,0 +1,194 @@
+"""Takes away, by markup, what is no part of the story, and says what it took and by which rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from lxml.cssselect import CSSSelector
+from lxml.html import HtmlElement
+
+from crawler.extraction.document import REMOVED, css_path, text_of
+from crawler.extraction.noise import Markup, noise, plain_line
+from pipelines.model import RemovedBlock
+
+LONGEST_TEXT = 300
+_WORD = re.compile(r"[a-z0-9]+|[A-Z]+(?![a-z])|[A-Z][a-z0-9]*")
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_ROOTS = frozenset(("html", "head", "body", "main"))
+_NAVIGATION = frozenset(("nav", "footer", "aside", "menu"))
+_NOT_READ = frozenset(("script", "style", "noscript", "template", "svg", "form", "iframe"))
+
+
+@dataclass(frozen=True, slots=True)
+class Furniture:
+    """Blocks that a site repeats from page to page: the whole text of each, and its rule.
+
+    Texts are compared as `noise.plain_line` gives them, and only with whole blocks.
+    """
+
+    blocks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Removal:
+    """Something cleaned away: what is reported, and the element it was, for its links."""
+
+    block: RemovedBlock
+    element: HtmlElement
+
+
+class Story:
+    """Where the story stands, so that no rule takes it away with a wrapper."""
+
+    def __init__(self, root: HtmlElement, headline: HtmlElement | None) -> None:
+        self.holds_headline = set() if headline is None else {headline, *headline.iterancestors()}
+        self.weights: dict[HtmlElement, int] = {}
+        for paragraph in root.iter("p"):
+            length = len(text_of(paragraph))
+            if length >= 40:
+                for element in (paragraph, *paragraph.iterancestors()):
+                    self.weights[element] = self.weights.get(element, 0) + length
+        self.total = max(1, self.weights.get(root, 0))
+
+    def share(self, element: HtmlElement) -> float:
+        """Return the part of the page's paragraphs under `element`, 0..1."""
+        return self.weights.get(element, 0) / self.total
+
+
+def prune_site(root: HtmlElement, selectors: tuple[str, ...]) -> list[Removal]:
+    """Mark what the site file names; nothing protects the story from its own site's rules."""
+    found: list[Removal] = []
+    for selector in selectors:
+        for element in _select(selector)(root):
+            if not _is_gone(element):
+                found += remove(element, f"site:{selector}")
+    return found
+
+
+@lru_cache(maxsize=512)
+def _select(selector: str) -> CSSSelector:
+    return CSSSelector(selector, translator="html")
+
+
+def prune_markup(root: HtmlElement, story: Story) -> list[Removal]:
+    """Mark share, related, newsletter, advertising, consent, comment and such blocks."""
+    return list(_prune(root, story, noise().markup, with_tags=True))
+
+
+def prune_printed(root: HtmlElement, story: Story) -> list[Removal]:
+    """Mark captions, bylines and dates: to be called after they have been read."""
+    return list(_prune(root, story, noise().printed, with_tags=False))
+
+
+def _prune(
+    root: HtmlElement, story: Story, rules: tuple[Markup, ...], *, with_tags: bool
+) -> Iterator[Removal]:
+    stack = [root]
+    while stack:
+        element = stack.pop()
+        if not isinstance(element.tag, str) or element.tag in _NOT_READ | {"head"}:
+            continue
+        if element.get(REMOVED) is not None:
+            continue
+        named = _rule_of(element, story, rules)
+        if named is None:
+            rule = _by_tag(element, story) if with_tags else _printed_tag(element, story)
+            named = (rule, rule in ("navigation", "hidden")) if rule else None
+        if named is None:
+            stack.extend(reversed(element))
+            continue
+        rule, silent = named
+        name = rule if rule in ("caption", "byline") else f"markup:{rule}"
+        removals = remove(element, name)
+        if not silent:
+            yield from removals
+
+
+def _rule_of(
+    element: HtmlElement, story: Story, rules: tuple[Markup, ...]
+) -> tuple[str, bool] | None:
+    names = element.get("class"), element.get("id")
+    if not (names[0] or names[1]) or element.tag in _ROOTS or element in story.holds_headline:
+        return None
+    classes = tuple((names[0] or "").split())
+    for index in _matches(classes, (names[1] or "").strip(), rules is noise().markup):
+        rule = rules[index]
+        if story.share(element) <= rule.share:
+            return rule.rule, rule.silent
+    return None
+
+
+@lru_cache(maxsize=20_000)
+def _matches(classes: tuple[str, ...], identity: str, of_markup: bool) -> tuple[int, ...]:
+    rules = noise().markup if of_markup else noise().printed
+    lower = frozenset(name.lower() for name in classes)
+    names = (*lower, identity.lower()) if identity else tuple(lower)
+    words = frozenset(
+        word.lower()
+        for name in (*classes, identity)
+        if not name.startswith(("has-", "no-", "with-", "is-", "js-", "post-", "category-", "tag-"))
+        for word in _WORD.findall(name)
+    )
+    return tuple(
+        index
+        for index, rule in enumerate(rules)
+        if not rule.classes.isdisjoint(lower)
+        or identity.lower() in rule.ids
+        or any(name.startswith(prefix) for name in names for prefix in rule.prefixes)
+        or not rule.words.isdisjoint(words)
+    )
+
+
+def _by_tag(element: HtmlElement, story: Story) -> str | None:
+    if element in story.holds_headline or element.tag in _ROOTS:
+        return None
+    share = story.share(element)
+    if element.tag in _NAVIGATION and share < 0.3:
+        in_story = element.tag == "aside" and share > 0
+        return "aside" if in_story else "navigation"
+    if element.get("role") in ("navigation", "banner", "contentinfo", "search") and share < 0.2:
+        return "navigation"
+    is_hidden = element.get("hidden") is not None or _HIDDEN_STYLE.search(
+        element.get("style") or ""
+    )
+    # A story that scripts uncover later is hidden too: only what is a small part of the page.
+    return "hidden" if is_hidden and share < 0.2 else None
+
+
+def _printed_tag(element: HtmlElement, story: Story) -> str | None:
+    if element.tag == "figcaption" and story.share(element) < 0.2:
+        return "caption"
+    if element.tag == "address" or element.get("rel") == "author":
+        return "byline"
+    return None
+
+
+def remove(element: HtmlElement, rule: str) -> list[Removal]:
+    """Mark `element` and report it, unless nothing in it can be read."""
+    element.set(REMOVED, rule)
+    text = text_of(element)
+    if not text:
+        return []
+    block = RemovedBlock(text=shorten(text), rule=rule, selector=css_path(element))
+    return [Removal(block, element)]
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1].rstrip() + "…"
+
+
+def _is_gone(element: HtmlElement) -> bool:
+    return element.get(REMOVED) is not None or any(
+        one.get(REMOVED) is not None for one in element.iterancestors()
+    )
+
+
+def furniture_rule(text: str, furniture: Furniture | None) -> str | None:
+    """Return the rule of a block that the site is known to repeat."""
+    if furniture is None or not furniture.blocks:
+        return None
+    rule = furniture.blocks.get(plain_line(text)) or furniture.blocks.get(text)
+    return f"furniture:{rule}" if rule else None

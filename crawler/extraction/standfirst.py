@@ -1,0 +1,67 @@
+"""The standfirst: the sentence or two that stand between headline and story."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from lxml.html import HtmlElement
+
+from crawler.extraction.document import REMOVED, text_of
+from crawler.extraction.jsonld import JsonLd
+from crawler.extraction.metadata import Metadata
+from pipelines.model import Hints
+
+_CLASS = re.compile(
+    r"(?:^|[-_ ])(?:standfirst|dek|deck|subtitle|subheadline|sub-headline|subhead|strapline|kicker-text|article-lead"
+    r"|article__lead|excerpt|summary|chapo|sottotitolo|entradilla|lede)(?:$|[-_ ])",
+    re.IGNORECASE,
+)
+_CUT = re.compile(r"\s*(?:\[(?:…|\.\.\.|&hellip;)\]|…|\.\.\.)\s*$")
+_SHORTEST, _LONGEST = 20, 700
+
+
+def find_description(
+    root: HtmlElement,
+    *,
+    metadata: Metadata,
+    jsonld: JsonLd,
+    hints: Hints,
+    h1: HtmlElement | None,
+) -> str | None:
+    """Return what the page says of itself, whole rather than cut; the printed standfirst last."""
+    stated = [
+        jsonld.description,
+        metadata.first("og:description"),
+        metadata.first("description"),
+        metadata.first("twitter:description"),
+    ]
+    printed = printed_standfirst(root, h1)
+    candidates = [_plain(one) for one in (*stated, printed, hints.description) if one]
+    whole = [one for one in candidates if one and not _CUT.search(one)]
+    if whole:
+        return whole[0]
+    return next(iter(candidates), None)
+
+
+def printed_standfirst(root: HtmlElement, h1: HtmlElement | None) -> str | None:
+    """Return the text of the first element after the headline that is named as standfirst."""
+    if h1 is None:
+        return None
+    for element in h1.itersiblings():
+        if isinstance(element.tag, str) and element.get(REMOVED) is None:
+            if _is_standfirst(element):
+                return text_of(element)
+    for element in root.iter("p", "h2", "div"):
+        if element.get(REMOVED) is None and _is_standfirst(element):
+            return text_of(element)
+    return None
+
+
+def _is_standfirst(element: HtmlElement) -> bool:
+    names = element.get("class") or ""
+    return bool(_CLASS.search(names)) and _SHORTEST <= len(text_of(element)) <= _LONGEST
+
+
+def _plain(text: str) -> str:
+    return " ".join(html.unescape(text).split())
