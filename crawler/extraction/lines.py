@@ -13,6 +13,7 @@ from crawler.extraction.headline import closeness
 from crawler.extraction.moments import read_dates
 from crawler.extraction.noise import noise, plain_line
 from crawler.extraction.prune import Furniture, furniture_rule, shorten
+from crawler.extraction.region import path_of
 from pipelines.model import RemovedBlock
 
 _SIGN_OFF = re.compile(
@@ -71,7 +72,7 @@ def clean_lines(
         rule = furniture_rule(block.text, furniture)
         rule = rule or ("line:also_read" if after_phrase is not None and _is_link(block) else None)
         rule = rule or _also_read(block, blocks[index + 1 : index + 2])
-        rule = rule or _repeated(block, len(out.kept), known)
+        rule = rule or _repeated(block, len(out.kept), known, blocks[index + 1 : index + 4])
         rule = rule or _whole_line(
             block, known, is_tail=count - index <= _TAIL, is_first=len(out.kept) < 3
         )
@@ -118,15 +119,16 @@ def _begins(plain: str, phrase: str) -> bool:
     return plain.startswith(phrase) and not plain[len(phrase) : len(phrase) + 1].isalnum()
 
 
-def _repeated(block: Block, place: int, known: Known) -> str | None:
+def _repeated(block: Block, place: int, known: Known, following: list[Block]) -> str | None:
     if known.headline and place < 3 and len(block.words) >= 3:
         if block.key == " ".join(_words(known.headline)):
             return "headline_repeated"
         if block.kind == "h" and closeness(block.text, known.headline) > 0.9:
             return "headline_repeated"
-    if known.description and place < 2 and block.key == " ".join(_words(known.description)):
-        return "description_repeated"
-    return None
+    is_same = known.description and block.key == " ".join(_words(known.description))
+    # Many a description is the first paragraph of the story: only one set apart is a standfirst.
+    alike = any(path_of(one.element) == path_of(block.element) for one in following)
+    return "description_repeated" if place < 2 and is_same and not alike else None
 
 
 def _words(text: str) -> tuple[str, ...]:

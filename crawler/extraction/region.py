@@ -22,6 +22,8 @@ _MUCH_MORE = 2.0
 # A shorter line inside a longer text may be there by chance.
 _SURE_WORDS = 5
 _MOST = 0.9
+_LINKED = 0.5
+_LONG = 12
 
 
 def select_story(root: HtmlElement, blocks: list[Block]) -> tuple[list[Block], str]:
@@ -32,8 +34,24 @@ def select_story(root: HtmlElement, blocks: list[Block]) -> tuple[list[Block], s
     if not chosen or found < 0.5 * len(tokens(text)):
         return [], text
     region = _region(chosen)
-    inside = [block for block in blocks if region is None or _is_under(block.element, region)]
-    return _with_missed(inside, {id(block) for block in chosen}), text
+    if region is None:
+        return chosen, text
+    whole = _enclosing(region)
+    inside = [
+        block
+        for block in blocks
+        if _is_under(block.element, region) or _is_under(block.element, whole)
+    ]
+    return _with_missed(inside, {id(block) for block in chosen}, region), text
+
+
+def _enclosing(region: HtmlElement) -> HtmlElement:
+    """Return the article that `region` is a part of: some sites part a story into many boxes."""
+    for element in (region, *region.iterancestors()):
+        if element.tag in ("article", "main") or element.get("itemprop") == "articleBody":
+            return element
+    parent = region.getparent()
+    return region if parent is None or parent.tag in ("body", "html") else parent
 
 
 def judged_text(root: HtmlElement) -> str:
@@ -98,33 +116,38 @@ def path_of(element: HtmlElement) -> str:
     return ">".join(f"{one.tag}.{one.get('class') or ''}" for one in reversed(steps))
 
 
-def _with_missed(blocks: list[Block], chosen: set[int]) -> list[Block]:
+def _with_missed(blocks: list[Block], chosen: set[int], region: HtmlElement) -> list[Block]:
     """Put back, at their place, blocks that trafilatura dropped though they look like its own."""
     marked = [index for index, block in enumerate(blocks) if id(block) in chosen]
     if not marked:
         return []
-    paths = {
-        path_of(block.element) for block in blocks if id(block) in chosen and block.kind != "h"
-    }
-    parents = {block.element.getparent() for block in blocks if id(block) in chosen}
-    first, last = marked[0], marked[-1]
-    kept: list[Block] = []
-    for index, block in enumerate(blocks):
-        is_between = first < index < last
-        if id(block) in chosen or (
-            block.link_share < 0.5
-            and (
-                (
-                    block.kind != "h"
-                    and path_of(block.element) in paths
-                    and block.element.getparent() in parents
-                )
-                or (
-                    is_between
-                    and block.kind in ("h", "li", "quote", "row")
-                    and (block.element.getparent() in parents or block.kind != "h")
-                )
-            )
-        ):
-            kept.append(block)
-    return kept
+    own = [block for block in blocks if id(block) in chosen]
+    paths = {path_of(block.element) for block in own if block.kind != "h"}
+    parents = {block.element.getparent() for block in own}
+    span = range(marked[0], marked[-1])
+    return [
+        block
+        for index, block in enumerate(blocks)
+        if id(block) in chosen
+        or (
+            block.link_share < _LINKED
+            and _is_missed(block, paths, parents, is_between=index in span, region=region)
+        )
+    ]
+
+
+def _is_missed(
+    block: Block,
+    paths: set[str],
+    parents: set[HtmlElement | None],
+    *,
+    is_between: bool,
+    region: HtmlElement,
+) -> bool:
+    is_sibling = block.element.getparent() in parents
+    if block.kind == "h":
+        return is_between and is_sibling
+    looks_alike = path_of(block.element) in paths
+    if looks_alike and (is_sibling or len(block.words) >= _LONG):
+        return True
+    return is_between and block.kind in ("li", "quote", "row") and _is_under(block.element, region)
