@@ -91,7 +91,7 @@ def printed_bylines(root: HtmlElement) -> list[str]:
     for element in _visible(root):
         if not _is_byline(element):
             continue
-        text = text_of(element)
+        text = text_of(element).strip(" -–—|·•,/")
         if text and len(text) <= _LONGEST_BYLINE and text not in found:
             found.append(text)
         if len(found) >= 3:
