@@ -16,6 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 from pipelines.errors import LakeError
 
+# delta-rs 1.6 loses its way in a folder with one of the first ones in its name, and DuckDB takes
+# the last two for wild cards (each tried).
+_REFUSED = frozenset("[]\\^|%*?")
+
 
 class Storage(Protocol):
     """The few things that the lake and the archive ask of the place where they lie."""
@@ -124,14 +128,25 @@ def open_storage(url: str) -> Storage:
     """Return the storage at `url`: a folder's path or a `file://` URL."""
     scheme = urlsplit(url).scheme if "://" in url else ""
     if scheme == "file":
-        return LocalStorage(Path(unquote(urlsplit(url).path)))
+        return _local(Path(unquote(urlsplit(url).path)))
     if scheme:
         raise LakeError(
             f"a lake on {scheme}:// is not supported yet",
             where=url,
             remedy="set SITREP_LAKE to a folder",
         )
-    return LocalStorage(Path(url).expanduser())
+    return _local(Path(url).expanduser())
+
+
+def _local(folder: Path) -> LocalStorage:
+    refused = sorted(_REFUSED.intersection(str(folder.absolute())))
+    if refused:
+        raise LakeError(
+            f"the lake's path may not hold {' '.join(refused)}",
+            where=str(folder),
+            remedy="set SITREP_LAKE to a folder with another name",
+        )
+    return LocalStorage(folder)
 
 
 def fsync(path: Path) -> None:

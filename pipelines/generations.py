@@ -1,0 +1,179 @@
+"""`articles/`, one link that is flipped: the old view or the new one, never half of one.
+
+    articles                -> _articles/00000012
+    _articles/00000012/published_month=2024-05/part-0000-<hash>.parquet
+    _articles/00000012.json     the manifest: up to which commit, which parts, how many rows
+    _articles/00000011/ …       until those who still read it are done
+
+A generation is made of hard links to the parts that did not change and of new parts, whose names
+are made of their content: under one name there is never anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from pipelines.errors import LakeError
+from pipelines.storage import fsync, make_folder
+
+logger = logging.getLogger(__name__)
+
+LINK = "articles"
+STORE = "_articles"
+# A reader that listed the files of an old generation has this long to open them.
+GRACE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a generation holds. `parts`: path within it → rows. Times are ISO 8601."""
+
+    derivation: int
+    recorded_at: str
+    published_at: str
+    parts: Mapping[str, int] = field(default_factory=dict)
+
+
+def current(lake: Path) -> tuple[str, Manifest] | None:
+    """Return the name and the manifest of the generation that is read now."""
+    link = lake / LINK
+    if not link.is_symlink():
+        if link.exists():
+            raise LakeError(
+                "is no link, so something else than a publish made it",
+                where=str(link),
+                remedy="move it away; the next crawl publishes it anew",
+            )
+        return None
+    name = link.readlink().name
+    try:
+        said = json.loads(_manifest_path(lake, name).read_bytes())
+        return name, Manifest(**said)
+    except (OSError, ValueError, TypeError) as error:
+        # Readable as it is, but what it was made of is unknown: to be built anew.
+        logger.warning("%s: its manifest cannot be read (%s)", link, error)
+        return None
+
+
+def current_parts(lake: Path) -> list[Path] | None:
+    """Return the files that `articles` consists of now, past the link; None before a publish."""
+    link = lake / LINK
+    if not link.exists():
+        return None
+    return sorted(link.resolve().glob("*/*.parquet"))
+
+
+def part_name(data: bytes, *, slot: int) -> str:
+    return f"part-{slot:04d}-{_digest(data)}.parquet"
+
+
+def is_whole(part: Path) -> bool:
+    """Tell whether a part's content is what its name says."""
+    return part.stem.endswith(f"-{_digest(part.read_bytes())}")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def slot_of(part: str) -> int:
+    return int(part.rpartition("/")[2].split("-")[1])
+
+
+class Draft:
+    """The next generation, which nobody reads until `flip`."""
+
+    def __init__(self, lake: Path, *, kept: Mapping[str, int]):
+        now = current(lake)
+        self._lake = lake
+        self._name = f"{int(now[0]) + 1 if now else _last(lake) + 1:08d}"
+        self._parts = dict(kept)
+        self._folder = lake / STORE / self._name
+        # What a publish that was killed left under this name.
+        shutil.rmtree(self._folder, ignore_errors=True)
+        make_folder(self._folder)
+        for part in kept:
+            _link(lake / LINK / part, self._folder / part)
+
+    def add(self, part: str, data: bytes, *, rows: int) -> None:
+        path = self._folder / part
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        fsync(path)
+        self._parts[part] = rows
+
+    def flip(self, *, derivation: int, recorded_at: str, now: datetime) -> None:
+        """Make this what `articles` is, in one step."""
+        manifest = Manifest(
+            derivation=derivation,
+            recorded_at=recorded_at,
+            published_at=now.isoformat(),
+            parts=dict(sorted(self._parts.items())),
+        )
+        for folder in [*self._folder.iterdir(), self._folder]:
+            fsync(folder)
+        path = _manifest_path(self._lake, self._name)
+        path.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+        fsync(path)
+        fsync(path.parent)
+        temporary = self._lake / f".{LINK}.{self._name}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(Path(STORE) / self._name)
+        temporary.replace(self._lake / LINK)
+        fsync(self._lake)
+
+    def discard(self) -> None:
+        """Remove what was drafted, unless it is what is read now."""
+        if (self._lake / LINK).resolve() == self._folder.resolve():
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def sweep(lake: Path, *, now: datetime) -> None:
+    """Remove the generations that were replaced longer than `GRACE` ago, but not the last one."""
+    found = current(lake)
+    if found is None:
+        return
+    names = sorted(path.name for path in (lake / STORE).iterdir() if path.is_dir())
+    kept = [name for name in names if name <= found[0]][-2:]
+    for name, following in pairwise(names):
+        if name not in kept and _published_before(lake, following, now - GRACE):
+            shutil.rmtree(lake / STORE / name, ignore_errors=True)
+            _manifest_path(lake, name).unlink(missing_ok=True)
+
+
+def _published_before(lake: Path, name: str, when: datetime) -> bool:
+    try:
+        said = json.loads(_manifest_path(lake, name).read_bytes())
+        return datetime.fromisoformat(said["published_at"]) < when
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _manifest_path(lake: Path, name: str) -> Path:
+    return lake / STORE / f"{name}.json"
+
+
+def _last(lake: Path) -> int:
+    store = lake / STORE
+    names = [path.name for path in store.iterdir() if path.is_dir()] if store.is_dir() else []
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        # A file system without hard links.
+        shutil.copyfile(source, target)
+        fsync(target)

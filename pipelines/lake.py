@@ -1,0 +1,368 @@
+"""The lake: the truth, in Delta tables that are only ever appended to.
+
+`articles/`, which people read, is derived from them by `pipelines.publish`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from pipelines.errors import LakeError
+from pipelines.model import Batch
+from pipelines.schema import (
+    SCHEMA_VERSION,
+    TABLES,
+    Row,
+    capture_row,
+    relation_row,
+    revision_row,
+    run_row,
+)
+from pipelines.storage import Storage, fsync, open_storage
+
+logger = logging.getLogger(__name__)
+
+ABOUT = "_sitrep.json"
+LOCK = "_lock"
+
+# Each append carries the time it was recorded at as the version of this application transaction,
+# so that the latest one is known without reading the table.
+_CLOCK = "recorded_at"
+_ZSTD = WriterProperties(compression="ZSTD", compression_level=3)
+# Delta's statistics of the other columns, bodies among them, would only fatten the log.
+_STATISTICS = {
+    "revisions": "recorded_at,article_id",
+    "relations": "recorded_at,article_id",
+    "captures": "warc_path,warc_record_id",
+    "runs": "run_id",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What `_sitrep.json` says. `state_id` is the state that may write; null: any."""
+
+    lake_id: str
+    schema_version: int
+    state_id: str | None
+    created_at: str
+
+
+class Lake:
+    def __init__(self, storage: Storage, about: About):
+        self.storage = storage
+        self.about = about
+        self._mutex = threading.RLock()
+        self._held = 0
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False) -> Lake:
+        """Open the lake at `url`; with `create`, make it where there is none.
+
+        Raises LakeError where it is missing, of a newer schema, or cannot be made.
+        """
+        storage = open_storage(url)
+        if create and not storage.exists(ABOUT):
+            _found(storage)
+        return cls(storage, _read_about(storage))
+
+    @property
+    def lake_id(self) -> str:
+        return self.about.lake_id
+
+    @contextmanager
+    def lock(self, *, patience: timedelta = timedelta(minutes=10)) -> Iterator[None]:
+        """Hold the lake for commit and publish: one process, one thread at a time.
+
+        Free again when the process ends, however it ends. May be entered again while held.
+        """
+        with self._mutex:
+            if self._held:
+                yield
+                return
+            with _locked_file(self.storage.folder / LOCK, patience=patience):
+                self._held += 1
+                try:
+                    yield
+                finally:
+                    self._held -= 1
+
+    def add_warc(self, spool_file: Path, warc_path: str) -> None:
+        """Move a closed WARC file into the lake; when it is there already, that is all."""
+        if not spool_file.exists() and self.storage.exists(warc_path):
+            return
+        with _writing(self.storage.url):
+            self.storage.take(spool_file, warc_path)
+
+    def commit(self, batch: Batch, *, now: datetime) -> datetime:
+        """Append what one WARC file gave: revisions, relations, captures, in that order.
+
+        What a commit that was killed had appended already is left out. Returns `recorded_at`:
+        `now`, or later than every time recorded here before.
+        """
+        with self.lock():
+            recorded_at = self._next_time(now)
+            _refuse_doubles(batch)
+            # Of two relations of one article in one commit, the later holds.
+            newest = {one.article_id: one for one in batch.relations}
+            rows = {
+                "revisions": [revision_row(r, recorded_at=recorded_at) for r in batch.revisions],
+                "relations": [relation_row(r, recorded_at=recorded_at) for r in newest.values()],
+                "captures": [capture_row(c) for c in batch.captures],
+            }
+            times = [
+                self._append(table, some, app_id=batch.warc_path, recorded_at=recorded_at)
+                for table, some in rows.items()
+                if some
+            ]
+            return max(times, default=recorded_at)
+
+    def add_run(self, run: Mapping[str, Any]) -> None:
+        """Append a row of `runs`; a run that is in is not appended again."""
+        row = run_row(run)
+        with self.lock():
+            at = self._next_time(row["finished_at"] or row["started_at"])
+            self._append("runs", [row], app_id=str(row["run_id"]), recorded_at=at)
+
+    def table(self, name: str) -> DeltaTable | None:
+        """Return the Delta table, or None before its first row."""
+        try:
+            return DeltaTable(self.storage.table_url(name))
+        except TableNotFoundError:
+            return None
+        except DeltaError as error:
+            raise LakeError(
+                f"the table cannot be read ({_first_line(error)})",
+                where=self.storage.table_url(name),
+                remedy="run sitrep doctor",
+            ) from error
+
+    def files(self, table: str) -> list[str]:
+        """Return the Parquet files that a table consists of now, in order of their names."""
+        found = self.table(table)
+        # They come as URLs, quoted, or, without their scheme, half so.
+        return (
+            sorted(unquote(uri.removeprefix("file://")) for uri in found.file_uris())
+            if found
+            else []
+        )
+
+    def recorded_at(self) -> datetime | None:
+        """Return the time of the latest commit to revisions or relations."""
+        tables = [self.table(name) for name in ("revisions", "relations")]
+        times = [found.transaction_version(_CLOCK) for found in tables if found]
+        return max((_time(one) for one in times if one is not None), default=None)
+
+    def has_captures(self, record_ids: Collection[str]) -> set[str]:
+        """Return those of `record_ids` that have their row in `captures`."""
+        sql = "SELECT warc_record_id FROM t SEMI JOIN wanted ON warc_record_id = wanted.id"
+        return {row["warc_record_id"] for row in self._select("captures", sql, record_ids)}
+
+    def committed_warcs(self) -> set[str]:
+        """Return the WARC files with a row in `captures`."""
+        rows = self._select("captures", "SELECT DISTINCT warc_path FROM t", ())
+        return {row["warc_path"] for row in rows}
+
+    def current(self, article_ids: Collection[str]) -> dict[str, Row]:
+        """Return the newest extraction of the newest revision of each article that is known."""
+        sql = """
+            SELECT t.* FROM t SEMI JOIN wanted ON article_id = wanted.id
+            QUALIFY row_number() OVER (
+                PARTITION BY article_id ORDER BY revision DESC, extraction DESC, recorded_at DESC
+            ) = 1
+        """
+        return {row["article_id"]: row for row in self._select("revisions", sql, article_ids)}
+
+    def _select(self, table: str, sql: str, ids: Collection[str]) -> list[Row]:
+        files = self.files(table)
+        if not files:
+            return []
+        with connect_offline() as connection:
+            connection.register("wanted", pa.table({"id": pa.array(sorted(ids), pa.string())}))
+            # The folders' names say nothing that is not in the files.
+            connection.read_parquet(files, hive_partitioning=False).create_view("t")
+            found: pa.Table = connection.sql(sql).to_arrow_table()
+        rows: list[Row] = found.cast(_like(found, TABLES[table])).to_pylist()
+        return rows
+
+    def _next_time(self, now: datetime) -> datetime:
+        """Return `now`, or a time just after the latest commit, in whole milliseconds.
+
+        delta-rs cuts the statistics of a time to milliseconds: a reader that filters on
+        `recorded_at` would skip a file whose last times lie within the millisecond (seen in 1.6).
+        """
+        whole = _floor(now.astimezone(UTC))
+        last = self.recorded_at()
+        return max(whole, last + timedelta(milliseconds=1)) if last else whole
+
+    def _append(
+        self, name: str, rows: Sequence[Row], *, app_id: str, recorded_at: datetime
+    ) -> datetime:
+        """Append rows as one transaction, unless it is in; return the time it was recorded at."""
+        found = self.table(name)
+        # delta-rs takes the same transaction twice without a word: it is for us to look.
+        before = found.transaction_version(app_id) if found else None
+        if before is not None:
+            return _time(before)
+        version = _microseconds(recorded_at)
+        done = [Transaction(app_id, version), Transaction(_CLOCK, version)]
+        with _writing(self.storage.table_url(name)):
+            write_deltalake(
+                found or self.storage.table_url(name),
+                pa.Table.from_pylist(list(rows), schema=TABLES[name]),
+                mode="append",
+                configuration=None if found else _configuration(name),
+                writer_properties=_ZSTD,
+                commit_properties=CommitProperties(app_transactions=done),
+            )
+            self._sync(name)
+        return recorded_at
+
+    def _sync(self, name: str) -> None:
+        """Have the disk hold the last append: delta-rs leaves that to the system's leisure."""
+        folder = self.storage.folder / name
+        log = max((folder / "_delta_log").glob("*.json"))
+        actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        added = [folder / one["add"]["path"] for one in actions if "add" in one]
+        for path in [*added, folder, log, log.parent, folder.parent]:
+            fsync(path)
+
+
+def connect_offline() -> duckdb.DuckDBPyConnection:
+    """Return an empty DuckDB that speaks UTC and never fetches an extension."""
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _found(storage: Storage) -> None:
+    about = {
+        "lake_id": str(uuid4()),
+        "schema_version": SCHEMA_VERSION,
+        "state_id": None,
+        "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    with _writing(storage.url):
+        storage.replace(ABOUT, json.dumps(about, indent=2).encode() + b"\n")
+
+
+def _read_about(storage: Storage) -> About:
+    try:
+        said = json.loads(storage.read(ABOUT))
+        version = int(said["schema_version"])
+    except FileNotFoundError as error:
+        raise LakeError(
+            "there is no lake here", where=storage.url, remedy="run sitrep crawl first"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LakeError(
+            f"{ABOUT} cannot be read ({_first_line(error)})",
+            where=storage.url,
+            remedy="restore it from a copy of the lake",
+        ) from error
+    if version > SCHEMA_VERSION:
+        raise LakeError(
+            f"the lake has schema {version}, this program knows {SCHEMA_VERSION}",
+            where=storage.url,
+            remedy="update Sitrep",
+        )
+    return About(**{name: said.get(name) for name in About.__dataclass_fields__})
+
+
+@contextmanager
+def _locked_file(path: Path, *, patience: timedelta) -> Iterator[None]:
+    with _writing(str(path.parent)):
+        file = path.open("ab")
+    with file:
+        deadline = time.monotonic() + patience.total_seconds()
+        while not _try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                raise LakeError(
+                    "another process has been writing here for long",
+                    where=str(path.parent),
+                    remedy="wait for it to end, or end it",
+                )
+            time.sleep(0.02)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _writing(where: str) -> Iterator[None]:
+    """Turn what goes wrong in writing into a LakeError that says what to do."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        raise LakeError(
+            f"cannot be written ({_first_line(error)})",
+            where=where,
+            remedy="see that the disk has room and the folder may be written by this user, "
+            "or set SITREP_LAKE to another; what was fetched is kept and taken up again",
+        ) from error
+
+
+def _refuse_doubles(batch: Batch) -> None:
+    keys = Counter((r.article_id, r.revision, r.extraction) for r in batch.revisions)
+    for (article_id, revision, extraction), times in keys.items():
+        if times > 1:
+            raise LakeError(
+                f"revision {revision}, extraction {extraction} of {article_id} comes {times} times",
+                where=batch.warc_path,
+                remedy="report this: it is a fault of Sitrep",
+            )
+
+
+def _configuration(name: str) -> dict[str, str | None]:
+    return {"delta.dataSkippingStatsColumns": _STATISTICS[name]}
+
+
+def _like(found: pa.Table, schema: pa.Schema) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in found.column_names])
+
+
+def _floor(when: datetime) -> datetime:
+    return when.replace(microsecond=when.microsecond // 1000 * 1000)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(when: datetime) -> int:
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(version: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=version)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
