@@ -77,7 +77,9 @@ def _extract(site: Site, folder: Path, expected: dict[str, Any]) -> Article:
 def _hints(data: dict[str, Any] | None, file: Path) -> Hints | None:
     if data is None:
         return None
-    lists = {name: tuple(data[name]) for name in ("authors", "keywords") if name in data}
+    lists: dict[str, Any] = {
+        name: tuple(data[name]) for name in ("authors", "keywords") if name in data
+    }
     try:
         return Hints(**{**data, **lists})
     except TypeError as error:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from lxml.cssselect import CSSSelector
 from lxml.html import HtmlElement
 
 from crawler.extraction import access, language
 from crawler.extraction.authors import find_credits
 from crawler.extraction.body import find_body
 from crawler.extraction.dates import DateHabits, day_first, find_dates
-from crawler.extraction.document import decode, header, parse, text_of
+from crawler.extraction.document import decode, header, parse
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -23,6 +22,7 @@ from crawler.extraction.prune import (
     prune_markup,
     prune_printed,
     prune_site,
+    select,
 )
 from crawler.extraction.refusal import find_refusal
 from crawler.extraction.related import links_of, related_links
@@ -96,7 +96,7 @@ def _read(
     )
     story = Story(root, h1)
     removals = prune_site(root, rules.prune) + prune_markup(root, story)
-    credits = find_credits(
+    named = find_credits(
         root, metadata=metadata, jsonld=jsonld, publisher=publisher, hints=hints.authors
     )
     dates = find_dates(
@@ -111,10 +111,10 @@ def _read(
     )
     described = find_description(root, metadata=metadata, jsonld=jsonld, hints=hints, h1=h1)
     removals += prune_printed(root, story)
-    regions = list(CSSSelector(rules.body, translator="html")(root)) if rules.body else []
+    regions = select(root, rules.body) if rules.body else []
     body = find_body(
         root,
-        known=Known(headline, described, credits.byline, credits.authors),
+        known=Known(headline, described, named.byline, named.authors),
         regions=regions,
         furniture=furniture,
     )
@@ -129,8 +129,8 @@ def _read(
         canonical_link=metadata.canonical,
         headline=headline,
         description=_own_description(described, body.text),
-        authors=credits.authors,
-        byline=credits.byline,
+        authors=named.authors,
+        byline=named.byline,
         article_body=body.text,
         date_published=published.when if published else None,
         date_modified=dates.modified.when if dates.modified else None,
@@ -194,12 +194,9 @@ def _own_description(description: str | None, body: str) -> str | None:
     """Drop a description that only repeats how the body begins."""
     if not description:
         return None
-    words = tokens(description.rstrip(" .…[]"))
-    return (
-        None
-        if words and tokens(body[: 4 * len(description) + 200])[: len(words)] == words
-        else description
-    )
+    cut = description.rstrip(" .…[]")
+    begins = " ".join(tokens(body[: 2 * len(cut) + 200]))
+    return None if begins.startswith(" ".join(tokens(cut))) else description
 
 
 def _keywords(metadata: Metadata, jsonld: JsonLd, hints: Hints) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ from crawler.extraction.metadata import Metadata
 from pipelines.fingerprint import tokens
 
 _BY = re.compile(
-    r"^\W*(?:written by|posted by|story by|reported by|report by|author[s]?\s*:|by\s*:|by\b|von\b|par\b|por\b"
+    r"^\W*(?:(?:written|posted|story|reported|report) by|authors?\s*:|by\s*:|by\b"
+    r"|von\b|par\b|por\b"
     r"|di\b|του\b|της\b|Автор\s*:|автор\b|Yazar\s*:)\s*",
     re.IGNORECASE,
 )
 _AND = re.compile(
-    r"\s*(?:;|\||&|\band\b|\bund\b|\bet\b|\by\b|\be\b|\bκαι\b|\bта\b|\bі\b|\bи\b|,)\s*", re.IGNORECASE
+    r"\s*(?:;|\||&|\band\b|\bund\b|\bet\b|\by\b|\be\b|\bκαι\b|\bта\b|\bі\b|\bи\b|,)\s*",
+    re.IGNORECASE,
 )
 _ROLE = re.compile(
     r"\b(reporter|correspondent|editor|writer|staff|contributor|columnist|producer|analyst"
@@ -34,8 +36,7 @@ _DESK = re.compile(
     re.IGNORECASE,
 )
 _AGENCIES = frozenset(
-    ["reuters", "ap", "afp", "dpa", "upi", "ansa", "efe", "tass", "pap", "apa", "ukrinform", "xinhua", "yonhap", "interfax", "unian", "anadolu", "bloomberg", "dpa-afx"]
-    + ["associated press", "the associated press", "ria novosti", "press association"]
+    ["reuters", "ap", "afp", "dpa", "upi", "ansa", "efe", "tass", "pap", "apa", "ukrinform", "xinhua", "yonhap", "interfax", "unian", "anadolu", "bloomberg", "dpa-afx", "associated press", "the associated press", "ria novosti", "press association"]
 )
 _NOT_A_NAME = re.compile(r"https?://|www\.|@|\d{2,}|[<>{}]|\b(updated|published|posted|min read)\b")
 _PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))

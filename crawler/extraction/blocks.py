@@ -12,11 +12,73 @@ from crawler.extraction.document import REMOVED, text_of
 from pipelines.fingerprint import tokens
 
 INLINE = frozenset(
-    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "nobr", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "img", "br", "ruby", "rt", "rp", "rb", "o:p"]
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "cite",
+        "code",
+        "data",
+        "del",
+        "dfn",
+        "em",
+        "font",
+        "i",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "nobr",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+        "img",
+        "br",
+        "ruby",
+        "rt",
+        "rp",
+        "rb",
+        "o:p",
+    ]
 )
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 SILENT = frozenset(
-    ["script", "style", "noscript", "template", "svg", "head", "iframe", "object", "button", "select", "input", "textarea", "option", "canvas", "audio", "video", "map", "math", "dialog"]
+    [
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "svg",
+        "head",
+        "iframe",
+        "object",
+        "button",
+        "select",
+        "input",
+        "textarea",
+        "option",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "math",
+        "dialog",
+    ]
 )
 _SPACE = re.compile(r"[^\S\n]+")
 _AROUND_BREAK = re.compile(r" ?\n ?")
@@ -26,7 +88,10 @@ _LONGEST_CELL = 400
 
 @dataclass(slots=True)
 class Block:
-    """One paragraph, heading, list item or table row. `kind` is p, h, li, quote or row."""
+    """One paragraph, heading, list item or table row. `kind` is p, h, li, quote or row.
+
+    `is_story` is False where it stands in the story's box but was not taken for story text.
+    """
 
     element: HtmlElement
     text: str
@@ -35,6 +100,7 @@ class Block:
     links: list[tuple[str, str]] = field(default_factory=list)
     group: HtmlElement | None = None
     words: tuple[str, ...] = ()
+    is_story: bool = True
 
     @property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from crawler.extraction.blocks import Block, blocks_of, render
 from crawler.extraction.lines import Cleaned, Known, clean_lines
 from crawler.extraction.prune import Furniture
 from crawler.extraction.region import select_story
+from pipelines.fingerprint import tokens
 from pipelines.model import RemovedBlock
 
 
@@ -44,7 +45,5 @@ def _body(cleaned: Cleaned) -> Body:
 
 def _as_blocks(text: str, root: HtmlElement) -> list[Block]:
     """Read trafilatura's lines as blocks, for a page whose markup makes none of its own."""
-    from pipelines.fingerprint import tokens
-
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return [Block(root, line, "p", words=tuple(tokens(line))) for line in lines]

@@ -303,7 +303,8 @@ def printed_dates(
 
 
 def _window(root: HtmlElement, h1: HtmlElement | None) -> list[HtmlElement]:
-    elements, stack, at, story = [], [root], 0, None
+    elements: list[HtmlElement] = []
+    stack, at, story = [root], 0, None
     while stack:
         element = stack.pop()
         if not isinstance(element.tag, str) or element.get(REMOVED) is not None:

@@ -14,7 +14,9 @@ from pipelines.fingerprint import tokens
 
 # " | Site", " - Site": what may part a headline from the name of its site.
 _PARTING = re.compile(r"\s+[|–—\-•·»:›]+\s+|\s*[|»›]\s*")
-_CLASS_HINT = re.compile(r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE)
+_CLASS_HINT = re.compile(
+    r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE
+)
 _CLOSE = 0.6
 
 

@@ -223,8 +223,7 @@ def _number(value: object) -> int | None:
 
 def _keywords(value: object) -> Iterator[str]:
     for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            one = one.get("name")
-        for word in (_text(one) or "").split(","):
+        name = one.get("name") if isinstance(one, dict) else one
+        for word in (_text(name) or "").split(","):
             if word.strip():
                 yield word.strip()

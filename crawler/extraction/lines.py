@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from lxml.html import HtmlElement
-
 from crawler.extraction.blocks import Block
-from crawler.extraction.document import css_path
+from crawler.extraction.document import REMOVED, css_path, text_of
 from crawler.extraction.headline import closeness
 from crawler.extraction.moments import read_dates
 from crawler.extraction.noise import noise, plain_line
 from crawler.extraction.prune import Furniture, furniture_rule, shorten
 from crawler.extraction.region import path_of
+from pipelines.fingerprint import tokens
 from pipelines.model import RemovedBlock
 
 _SIGN_OFF = re.compile(
@@ -39,7 +38,7 @@ _FEED_FOOTER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BY_LINE = re.compile(r"^\W*(?:by|written by|von|par|por)\s+[^\W\d_]", re.IGNORECASE)
-_SHORT, _TAIL = 40, 4
+_SHORT, _TAIL, _FIRST = 40, 4, 3
 
 
 @dataclass(slots=True)
@@ -64,30 +63,52 @@ class Known:
 def clean_lines(
     blocks: list[Block], *, known: Known, furniture: Furniture | None = None
 ) -> Cleaned:
-    """Apply the rules for whole lines, then drop headings that nothing follows."""
+    """Apply the rules for whole lines, then drop headings that nothing follows.
+
+    Blocks that are no story text are reported where they stand between those that are, and
+    where a rule knows them.
+    """
     out = Cleaned()
-    count = len(blocks)
-    after_phrase: HtmlElement | str | None = None
+    stories = [index for index, block in enumerate(blocks) if block.is_story]
+    first, last = (stories[0], stories[-1]) if stories else (0, -1)
+    tail = set(stories[-_TAIL:])
+    expects_link = False
     for index, block in enumerate(blocks):
+        following = blocks[index + 1 : index + 4]
         rule = furniture_rule(block.text, furniture)
-        rule = rule or ("line:also_read" if after_phrase is not None and _is_link(block) else None)
-        rule = rule or _also_read(block, blocks[index + 1 : index + 2])
-        rule = rule or _repeated(block, len(out.kept), known, blocks[index + 1 : index + 4])
-        rule = rule or _whole_line(
-            block, known, is_tail=count - index <= _TAIL, is_first=len(out.kept) < 3
-        )
-        after_phrase = (
-            "on"
-            if rule == "line:also_read" and not (after_phrase is None and block.links)
-            else None
-        )
-        if rule is None:
-            out.kept.append(block)
+        if rule is None and expects_link and _is_link(block):
+            rule = "line:also_read"
         else:
+            rule = rule or _also_read(block, following[:1])
+            expects_link = rule == "line:also_read" and not block.links
+        if rule is None and block.is_story:
+            rule = _repeated(block, len(out.kept), known, following)
+            rule = rule or _whole_line(
+                block, known, is_tail=index in tail, is_first=len(out.kept) < _FIRST
+            )
+            rule = rule or _after_promo(block)
+        elif rule is None and first < index < last and len(block.words) >= _FIRST:
+            rule = "not_story"
+        if rule is not None:
             _take(out, block, rule)
+        elif block.is_story:
+            out.kept.append(block)
     while out.kept and out.kept[-1].kind == "h":
         _take(out, out.kept.pop(), "line:heading_without_text")
     return out
+
+
+def _after_promo(block: Block) -> str | None:
+    """Tell the one sentence that advertises another story under its picture.
+
+    The picture's link was taken away by its markup; the sentence itself bears no mark.
+    """
+    before = block.element.getprevious()
+    if before is None or before.get(REMOVED) is None or block.kind != "p" or block.links:
+        return None
+    is_promo = before.tag == "a" and bool(before.get("href")) and not text_of(before)
+    is_sentence = len(block.words) <= _SHORT and not re.search(r"[.!?…][”\"']?\s+\S", block.text)
+    return "line:teaser" if is_promo and is_sentence else None
 
 
 def _take(out: Cleaned, block: Block, rule: str) -> None:
@@ -132,8 +153,6 @@ def _repeated(block: Block, place: int, known: Known, following: list[Block]) ->
 
 
 def _words(text: str) -> tuple[str, ...]:
-    from pipelines.fingerprint import tokens
-
     return tuple(tokens(text))
 
 

@@ -70,16 +70,21 @@ _TIME = re.compile(
     r"\s*(?P<half>[ap]\.?\s?m\b\.?|[πμ]\.?\s?μ\b\.?)?",
     re.IGNORECASE,
 )
-_HOUR = re.compile(r"(?<![\d:.,/])(?P<hour>1[0-2]|0?[1-9])\s?(?P<half>[ap]\.?\s?m\b\.?)", re.IGNORECASE)
+_HOUR = re.compile(
+    r"(?<![\d:.,/])(?P<hour>1[0-2]|0?[1-9])\s?(?P<half>[ap]\.?\s?m\b\.?)", re.IGNORECASE
+)
 _MILITARY = re.compile(
     r"(?<![\d:./-])(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?=(?:GMT|UTC|Z)\b)"
 )
+_COMPACT = re.compile(r"(?P<hour>[0-2]\d)(?P<minute>[0-5]\d)(?P<second>[0-5]\d)(?=Z|[+-]|$)")
+_TIMES = (_TIME, _COMPACT, _MILITARY, _HOUR)
 _OFFSET = re.compile(
     r"\s*[\[(]?\s*(?:GMT|UTC)?\s*(?P<sign>[+−-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?(?![\d/])"
 )
 _LETTERS = re.compile(r"\s*,?\s*[\[(]?\s*(?P<name>[A-Z]{1,5})\b")
 _US_WORDS = re.compile(
-    r"\s*,?\s*(?P<name>Eastern|Central|Mountain|Pacific)(?:\s+(?:Standard|Daylight))?\s+time", re.IGNORECASE
+    r"\s*,?\s*(?P<name>Eastern|Central|Mountain|Pacific)(?:\s+(?:Standard|Daylight))?\s+time",
+    re.IGNORECASE,
 )
 _US_ZONES = {"eastern": "ET", "central": "CT", "mountain": "MT", "pacific": "PT"}
 
@@ -153,11 +158,12 @@ def with_time(text: str, day: date, span: tuple[int, int], swapped: date | None)
     """Join the day at `span` with the time beside it, and the zone beside that."""
     start, end = span
     after = re.match(
-        r"T|[\s,|·•\-–—@/()]*(?:at|um|à|às|a las|alle|στις|о|в|ore|saat|kl\.?|Uhr|godz\.?|o godz\.)?[\s,:]*",
+        r"T|[\s,|·•\-–—@/()]*"
+        r"(?:at|um|à|às|a las|alle|στις|о|в|ore|saat|kl\.?|Uhr|godz\.?|o godz\.)?[\s,:]*",
         text[end:],
     )
     offset = end + (after.end() if after else 0)
-    match = next((m for m in (p.match(text, offset) for p in (_TIME, _MILITARY, _HOUR)) if m), None)
+    match = next((m for m in (p.match(text, offset) for p in _TIMES) if m), None)
     if match is None:
         before = [m for p in (_TIME, _MILITARY, _HOUR) for m in p.finditer(text[:start])]
         near = [

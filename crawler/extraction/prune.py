@@ -62,14 +62,20 @@ def prune_site(root: HtmlElement, selectors: tuple[str, ...]) -> list[Removal]:
     """Mark what the site file names; nothing protects the story from its own site's rules."""
     found: list[Removal] = []
     for selector in selectors:
-        for element in _select(selector)(root):
+        for element in select(root, selector):
             if not _is_gone(element):
                 found += remove(element, f"site:{selector}")
     return found
 
 
+def select(root: HtmlElement, selector: str) -> list[HtmlElement]:
+    """Return the elements that a site file's CSS selector names, in order."""
+    found = _compiled(selector)(root)
+    return [one for one in found if isinstance(one, HtmlElement)] if isinstance(found, list) else []
+
+
 @lru_cache(maxsize=512)
-def _select(selector: str) -> CSSSelector:
+def _compiled(selector: str) -> CSSSelector:
     return CSSSelector(selector, translator="html")
 
 

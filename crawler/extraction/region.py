@@ -27,7 +27,7 @@ _LONG = 12
 
 
 def select_story(root: HtmlElement, blocks: list[Block]) -> tuple[list[Block], str]:
-    """Return the blocks of the story in order, and trafilatura's own text."""
+    """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
     text = judged_text(root)
     chosen = _matched(blocks, text)
     found = sum(len(block.words) for block in chosen)
@@ -75,7 +75,7 @@ def _run(tree: HtmlElement, *, precise: bool) -> str:
         deduplicate=False,
         with_metadata=False,
     )
-    return (document.text or "") if document is not None else ""
+    return str(getattr(document, "text", None) or "")
 
 
 def _matched(blocks: list[Block], text: str) -> list[Block]:
@@ -117,7 +117,7 @@ def path_of(element: HtmlElement) -> str:
 
 
 def _with_missed(blocks: list[Block], chosen: set[int], region: HtmlElement) -> list[Block]:
-    """Put back, at their place, blocks that trafilatura dropped though they look like its own."""
+    """Mark as story what trafilatura took, and what it dropped though it looks like its own."""
     marked = [index for index, block in enumerate(blocks) if id(block) in chosen]
     if not marked:
         return []
@@ -125,15 +125,12 @@ def _with_missed(blocks: list[Block], chosen: set[int], region: HtmlElement) -> 
     paths = {path_of(block.element) for block in own if block.kind != "h"}
     parents = {block.element.getparent() for block in own}
     span = range(marked[0], marked[-1])
-    return [
-        block
-        for index, block in enumerate(blocks)
-        if id(block) in chosen
-        or (
+    for index, block in enumerate(blocks):
+        block.is_story = id(block) in chosen or (
             block.link_share < _LINKED
             and _is_missed(block, paths, parents, is_between=index in span, region=region)
         )
-    ]
+    return blocks
 
 
 def _is_missed(

@@ -13,8 +13,8 @@ from crawler.extraction.metadata import Metadata
 from pipelines.model import Hints
 
 _CLASS = re.compile(
-    r"(?:^|[-_ ])(?:standfirst|dek|deck|subtitle|subheadline|sub-headline|subhead|strapline|kicker-text|article-lead"
-    r"|article__lead|excerpt|summary|chapo|sottotitolo|entradilla|lede)(?:$|[-_ ])",
+    r"(?:^|[-_ ])(?:standfirst|dek|deck|subtitle|subheadline|sub-headline|subhead|strapline"
+    r"|kicker-text|article-lead|article__lead|excerpt|summary|chapo|sottotitolo|entradilla|lede)(?:$|[-_ ])",
     re.IGNORECASE,
 )
 _CUT = re.compile(r"\s*(?:\[(?:…|\.\.\.|&hellip;)\]|…|\.\.\.)\s*$")
@@ -49,9 +49,9 @@ def printed_standfirst(root: HtmlElement, h1: HtmlElement | None) -> str | None:
     if h1 is None:
         return None
     for element in h1.itersiblings():
-        if isinstance(element.tag, str) and element.get(REMOVED) is None:
-            if _is_standfirst(element):
-                return text_of(element)
+        is_there = isinstance(element.tag, str) and element.get(REMOVED) is None
+        if is_there and _is_standfirst(element):
+            return text_of(element)
     for element in root.iter("p", "h2", "div"):
         if element.get(REMOVED) is None and _is_standfirst(element):
             return text_of(element)
