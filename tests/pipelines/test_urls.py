@@ -1,6 +1,7 @@
 """Addresses of one article share a key; addresses of two never do."""
 
 import contextlib
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -58,8 +59,7 @@ SAME = [
     ),
     (
         ARTICLE,
-        "https://google.com/url?q=https%3A%2F%2Fgazette.example%2F"
-        + "naval%2F2025%2F03%2F14%2Ffrigate-refit-begins%2F&ct=ga",
+        f"https://google.com/url?sa=t&q={quote(ARTICLE, safe='')}&ct=ga",
     ),
     ("https://fr.m.pedia.example/wiki/Drone", "https://fr.pedia.example/wiki/Drone"),
     ("https://post.example/18231-tank.html/amp", "https://post.example/18231-tank.html"),
