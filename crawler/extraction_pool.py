@@ -43,7 +43,7 @@ class ExtractionPool:
             max_workers=workers, max_tasks=MAX_TASKS, initializer=_prepare, context=context
         )
 
-    async def extract(self, page: Page, site: Site) -> Article:
+    async def extract(self, page: Page, site: Site | None) -> Article:
         """Return the article of `page`. Raises ExtractionError when its worker gave up on it."""
         future = self._pool.schedule(
             _extract,
@@ -88,7 +88,7 @@ def _prepare() -> None:
 def _extract(
     body: bytes,
     url: str,
-    site: Site,
+    site: Site | None,
     headers: Mapping[str, str],
     hints: Hints,
     fetched_at: datetime,

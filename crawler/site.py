@@ -157,6 +157,11 @@ class Site(_Strict):
         """Tell whether `url` lies on one of this site's hosts (port included where it is odd)."""
         return _bare(_netloc(url)) in self._netlocs()
 
+    def names_host_of(self, url: str) -> bool:
+        """Tell whether one of this site's feeds, sitemaps or listings is on the host of `url`."""
+        named = (*self.feeds, *self.sitemaps, *self.listings)
+        return _netloc(url) in {_netloc(one) for one in named} or self.owns(url)
+
     def _netlocs(self) -> frozenset[str]:
         own = [_netloc(self.home), *(h.lower() for h in self.hosts)]
         own += [_netloc(self.wordpress)] if self.wordpress else []

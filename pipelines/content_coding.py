@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 # A body larger than this, once decoded, is a bomb: a fetch stops at 32 MiB before decoding.
-MOST_BODY_BYTES = 256 << 20
+MOST_BODY_BYTES = 64 << 20
 
 
 def decoded(data: bytes, coding: str) -> bytes:
@@ -59,3 +59,10 @@ def _unpacked(data: bytes, codec: Literal["brotli", "zstd"]) -> bytes:
     if len(body) > MOST_BODY_BYTES:
         raise ValueError(f"more than {MOST_BODY_BYTES} bytes once decoded")
     return body
+
+
+def body_of(payload: bytes, content_encoding: str) -> bytes:
+    """Undo a Content-Encoding header, the last coding first. Raises ValueError as `decoded`."""
+    for coding in reversed(content_encoding.lower().replace(",", " ").split()):
+        payload = decoded(payload, coding)
+    return payload

@@ -7,7 +7,7 @@ closed and each of its captures has a verdict: revisions, relations, captures, a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -83,6 +83,14 @@ class Ledger:
                 return found
         return self.state.link(site, url_key)
 
+    def links(self, site: str, url_keys: Collection[str]) -> dict[str, LinkState]:
+        """Return what is known of many addresses, by key."""
+        found = self.state.links(site, url_keys)
+        for pending in self._pending.values():
+            fresh = {key: pending.links.get((site, key)) for key in url_keys}
+            found |= {key: link for key, link in fresh.items() if link is not None}
+        return found
+
     def response(self, site: str, url: str) -> ResponseState | None:
         for pending in reversed(self._pending.values()):
             if found := pending.responses.get((site, url)):
@@ -125,11 +133,12 @@ class Ledger:
         self._pending[warc_path].responses[response.site, response.url] = response
 
     def commit(self, warc_path: str, *, now: datetime) -> datetime:
-        """Commit what one closed file gave. Repeating it adds nothing.
+        """Make what one closed file gave last; reads still see it here until `forget`.
 
-        Raises LakeError or StateError; what was not committed is still in the archive.
+        May run in another thread than the rest. Repeating it adds nothing. Raises LakeError or
+        StateError; what was not committed is still in the archive.
         """
-        pending = self._pending[warc_path]
+        pending = self._pending.get(warc_path, _Pending())
         batch = Batch(
             warc_path=warc_path,
             revisions=tuple(pending.revisions),
@@ -140,11 +149,14 @@ class Ledger:
             recorded_at = self.lake.commit(batch, now=now)
             publish(self.lake, now=recorded_at)
         self._save(pending)
-        del self._pending[warc_path]
-        for revision in batch.revisions:
+        return recorded_at
+
+    def forget(self, warc_path: str) -> None:
+        """Read what a committed file gave from the state from now on."""
+        pending = self._pending.pop(warc_path, _Pending())
+        for revision in pending.revisions:
             if self._revisions.get(revision.article_id) is revision:
                 del self._revisions[revision.article_id]
-        return recorded_at
 
     def _save(self, pending: _Pending) -> None:
         by_site: dict[str, dict[str, str]] = defaultdict(dict)

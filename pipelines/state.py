@@ -89,9 +89,21 @@ def hints_of(data: Mapping[str, Any]) -> Hints:
 
 
 def merged_hints(old: Hints, new: Hints) -> Hints:
-    """Return `new`, and what `old` alone said: a hint that is gone stays with its article."""
-    filled = {key: value for key, value in asdict(old).items() if value and not getattr(new, key)}
-    return replace(new, **filled)
+    """Return what both say, the better source first: a hint that is gone stays with its article.
+
+    `source` is that of the publication date, whose column names it.
+    """
+    better, other = (old, new) if _rank(old) < _rank(new) else (new, old)
+    filled = {k: v for k, v in asdict(other).items() if v and not getattr(better, k)}
+    if "date_published" in filled:
+        filled["source"] = other.source
+    return replace(better, **filled)
+
+
+def _rank(hints: Hints) -> int:
+    # A feed is written for reading; a listing's teaser is cut to fit.
+    order = ("wordpress", "feed", "sitemap", "listing", None)
+    return order.index(hints.source) if hints.source in order else len(order)
 
 
 _metadata = sa.MetaData()
@@ -273,6 +285,18 @@ class State:
     def close(self) -> None:
         self._engine.dispose()
 
+    def belongs_to(self, lake_id: str) -> None:
+        """Bind a new state to its lake. Raises StateError when it is bound to another one."""
+        known = self.note("lake_id")
+        if known is None:
+            self.set_note("lake_id", lake_id)
+        elif known != lake_id:
+            raise StateError(
+                f"is the index of another lake ({known}, not {lake_id})",
+                where=self._engine.url.render_as_string(hide_password=True),
+                remedy="set SITREP_STATE to this lake's state, or to a new file",
+            )
+
     @property
     def dialect(self) -> str:
         return self._engine.dialect.name
@@ -305,6 +329,15 @@ class State:
         query = sa.select(_links).where(_links.c.site == site, _links.c.url_key == url_key)
         rows = self._rows(query)
         return _link_state(rows[0]) if rows else None
+
+    def links(self, site: str, url_keys: Collection[str]) -> dict[str, LinkState]:
+        """Return what is on record of many addresses, by key."""
+        keys, found = list(url_keys), {}
+        for start in range(0, len(keys), 500):  # within every database's limit of variables
+            some = _links.c.url_key.in_(keys[start : start + 500])
+            for row in self._rows(sa.select(_links).where(_links.c.site == site, some)):
+                found[row["url_key"]] = _link_state(row)
+        return found
 
     def pending_links(self, site: str) -> list[LinkState]:
         """Return the links found and not yet asked for, oldest first."""

@@ -1,0 +1,66 @@
+"""What every verb shares: settings by flag, --json, -v and -q, and one place for errors."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler.console import Out, configure_logging
+from crawler.register import Register
+from crawler.settings import Settings, read_settings
+from pipelines.errors import SitrepError
+
+logger = logging.getLogger(__name__)
+
+_FLAGS = ("lake", "state", "spool", "sites", "workers")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a verb works with."""
+
+    settings: Settings
+    out: Out
+
+    @property
+    def register(self) -> Register:
+        return Register(self.settings.sites_folder)
+
+
+def verb(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Give a verb the common options, and make its errors lines and its result the exit status.
+
+    The verb is called with a `Context` first, and returns its exit status, or None for 0.
+    """
+
+    @click.option("--json", "is_json", is_flag=True, help="One JSON object on standard output.")
+    @click.option("--lake", metavar="FOLDER", help="Where the lake is (SITREP_LAKE).")
+    @click.option("--state", metavar="URL", help="The state database (SITREP_STATE).")
+    @click.option("--spool", metavar="FOLDER", help="Where open WARC files lie (SITREP_SPOOL).")
+    @click.option("--sites", metavar="FOLDER", help="Further site files (SITREP_SITES).")
+    @click.option("--workers", type=int, metavar="N", help="Extraction processes (SITREP_WORKERS).")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more: log at debug.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say less: log errors only.")
+    @functools.wraps(command)
+    def run(*, is_json: bool, verbose: bool, quiet: bool, **options: Any) -> None:
+        out = Out(is_json=is_json)
+        try:
+            flags = {name: options.pop(name) for name in _FLAGS}
+            settings = read_settings(flags, environment=os.environ, folder=Path.cwd())
+            level = "debug" if verbose else "error" if quiet else settings.log_level
+            configure_logging(level=level, form=settings.log_format)
+            status = command(Context(settings=settings, out=out), **options) or 0
+        except SitrepError as error:
+            logger.debug("the error came from here", exc_info=True)
+            out.error(error)
+            status = error.exit_status
+        raise SystemExit(status)
+
+    return run

@@ -1,0 +1,122 @@
+"""`sitrep crawl`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import click
+
+from crawler import jobs
+from crawler.commands.common import Context, verb
+from crawler.console import Out
+from crawler.preview import preview
+from crawler.report import RunReport
+from crawler.settings import Settings
+from crawler.site import Site
+from pipelines.errors import UsageError
+from pipelines.state import State
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SITE]...")
+@click.option("--all", "everything", is_flag=True, help="Every site of the register.")
+@click.option("--due", is_flag=True, help="The sites whose `every` has passed.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N articles a site.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked for; ask only the feeds.")
+@click.option("--from", "first", type=DAY, metavar="DATE", help="Backfill: from this day on.")
+@click.option("--to", "last", type=DAY, metavar="DATE", help="Backfill: up to this day.")
+@verb
+def crawl(
+    context: Context,
+    *,
+    names: Sequence[str],
+    everything: bool,
+    due: bool,
+    limit: int | None,
+    dry_run: bool,
+    first: datetime | None,
+    last: datetime | None,
+) -> int:
+    """Fetch what is new on SITEs, clean it, and commit it to the lake.
+
+    Name sites (see `sitrep sites list`), or give --all or --due. Known articles are asked for
+    again only when their site says that they changed. Exit status 1 when a site failed as a
+    whole, or more than a tenth of its pages did.
+    """
+    sites = _chosen(context, names, everything=everything, due=due)
+    dates = _dates(first, last)
+    if dry_run:
+        return _dry_run(context, sites, dates)
+    with context.out.progress("crawling") as show:
+        done = jobs.crawl(context.settings, sites, limit=limit, dates=dates, progress=show)
+    context.out.result(done.report.as_json())
+    tell(context.out, done.report, context.settings)
+    return done.report.exit_status
+
+
+def _chosen(context: Context, names: Sequence[str], *, everything: bool, due: bool) -> list[Site]:
+    if names and everything:
+        raise UsageError("name sites or give --all, not both")
+    if not (names or everything or due):
+        raise UsageError(
+            "no site named", remedy="name one (see `sitrep sites list`), or give --all or --due"
+        )
+    sites = context.register.sites(names or None)
+    return [site for site in sites if _is_due(context.settings, site)] if due else sites
+
+
+def _is_due(settings: Settings, site: Site) -> bool:
+    state = State.open(settings.state)
+    try:
+        last = state.site(site.name).last_run
+    finally:
+        state.close()
+    return last is None or datetime.now(UTC) - last >= site.every
+
+
+def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, date | None] | None:
+    if first is None and last is None:
+        return None
+    if first is not None and last is not None and last < first:
+        raise UsageError("--to lies before --from")
+    return (first.date() if first else None, last.date() if last else None)
+
+
+def _dry_run(
+    context: Context, sites: Sequence[Site], dates: tuple[date | None, date | None] | None
+) -> int:
+    result = preview(context.settings, sites, dates=dates)
+    context.out.result(result.as_json())
+    for site in result.sites:
+        context.out.say(
+            f"{site.site}: {len(site.asks)} to ask for, skipped {site.skipped or 'none'}"
+        )
+        for ask in site.asks:
+            context.out.say(f"  {ask['reason']:<9} {ask['url']}")
+        for error in site.errors:
+            context.out.say(f"  failed    {error['url']}: {error['error']}")
+    return int(any(site.errors for site in result.sites))
+
+
+def tell(out: Out, report: RunReport, settings: Settings) -> None:
+    """Show a run to people: a line a site, then what went wrong."""
+    columns = ("site", "discovered", "fetched", "304", "new", "changed", "same", "copies", "failed")
+    names = (
+        "discovered", "fetched", "not_modified", "new", "changed", "unchanged", "duplicates", "failed",
+    )  # fmt: skip
+    rows = [
+        [site.site, *(site.counts[n] for n in names), _reasons(site.skipped)]
+        for site in report.sites.values()
+    ]
+    out.table((*columns, "skipped"), rows)
+    for site in report.sites.values():
+        for error in site.errors:
+            out.say(f"{site.site}: {error['url']}: {error['error']}", style="yellow")
+    out.say(f"run {report.run_id}, lake {settings.lake}")
+
+
+def _reasons(skipped: dict[str, int]) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(skipped.items()))

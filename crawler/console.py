@@ -1,0 +1,144 @@
+"""What people and programs see: tables, progress, JSON, logs, errors.
+
+With --json, one object on standard output and nothing else there; all else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from crawler.report import RunReport, iso
+from pipelines.errors import SitrepError
+
+# What a library says at INFO is of use to those who ask for it.
+_CHATTY = ("scrapy", "twisted", "asyncio", "trafilatura", "htmldate", "py.warnings", "courlan")
+
+
+class Out:
+    """Where a command's words go. `is_json` decides which of the two faces it shows."""
+
+    def __init__(self, *, is_json: bool):
+        self.is_json = is_json
+        self.people = Console(stderr=is_json, highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def result(self, data: Mapping[str, Any]) -> None:
+        """Print the one JSON object, when JSON was asked for."""
+        if self.is_json:
+            sys.stdout.write(json.dumps(data, ensure_ascii=False, default=plain) + "\n")
+            sys.stdout.flush()
+
+    def say(self, text: str = "", *, style: str | None = None) -> None:
+        """Print a line for people; nothing with --json."""
+        if not self.is_json:
+            self.people.print(text, style=style, markup=False)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+    ) -> None:
+        if self.is_json:
+            return
+        table = Table(
+            title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
+        )
+        for name in columns:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*("" if cell is None else _cell(cell) for cell in row))
+        # A pipe has no width: rows are not to be cut there.
+        self.people.print(table, width=None if self.people.is_terminal else 200, markup=False)
+
+    def error(self, error: SitrepError) -> None:
+        if self.is_json:
+            said = {"message": error.message, "where": error.where, "remedy": error.remedy}
+            self.result({"error": said})
+        self.err.print(f"sitrep: {error}", markup=False, style="red")
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Any]:
+        """Give a function that shows how far a run is; silent when not on a terminal."""
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            console=self.err,
+            transient=True,
+            disable=not self.err.is_terminal,
+        ) as progress:
+            task = progress.add_task(what, total=None, counts="")
+
+            def show(report: RunReport) -> None:
+                totals = report.totals()
+                counts = ", ".join(f"{totals[k]} {k}" for k in ("new", "changed", "failed"))
+                done = totals["fetched"] + totals["not_modified"] + totals["failed"]
+                progress.update(task, completed=done, counts=counts)
+
+            yield show
+
+
+def plain(value: object) -> object:
+    """Return what JSON can hold: times as ISO 8601 with Z, durations in seconds, tuples as lists."""
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return iso(value.replace(microsecond=0))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_cell(one) for one in value)
+    return str(value)
+
+
+def configure_logging(*, level: str, form: str) -> None:
+    """Send logs to standard error, as text or as a JSON object a line."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel("INFO" if level == "debug" else "ERROR")

@@ -1,0 +1,53 @@
+"""A run that reads and stores nothing: what would be asked for, what an article would be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from crawler.ingest import Outcome
+from crawler.run import Run, Source, page_of
+from crawler.site import Site
+from pipelines.archive import Exchange, RevisitOf
+from pipelines.model import Article, Capture, Page, RecordLocation, Verdict
+
+NOWHERE = RecordLocation(warc_path="", warc_offset=0, warc_length=0, warc_record_id="")
+
+
+class DryRun(Run):
+    """Fetches as a run does; `articles` holds what was read, by the address asked for.
+
+    `unclaimed` names the throw-away sites that stand for addresses that no site file claims.
+    """
+
+    articles: dict[str, Article]
+    unclaimed: frozenset[str] = frozenset()
+
+    async def archive(self, exchange: Exchange) -> Page:
+        return page_of(exchange, NOWHERE)
+
+    def revisit_of(self, site: str, url: str) -> RevisitOf | None:  # noqa: ARG002 - nothing is kept
+        return None
+
+    def settle(self, page: Page, verdict: str, *, article_id: str | None = None) -> None:
+        pass
+
+    def source(self, page: Page) -> Source | None:  # noqa: ARG002 - nothing is kept
+        return None
+
+    async def take(self, page: Page, site: Site) -> Outcome:
+        if page.status != 200:
+            verdict = f"{Verdict.FAILED}:http_{page.status}"
+            return Outcome(capture=Capture(page=page, verdict=verdict), error=f"HTTP {page.status}")
+        article = await self.pool.extract(page, None if site.name in self.unclaimed else site)
+        self.articles = {**getattr(self, "articles", {}), page.requested_url: article}
+        bare = replace(page, body=b"")
+        if article.refusal is not None:
+            verdict = f"{Verdict.REFUSED}:{article.refusal}"
+            return Outcome(
+                capture=Capture(page=bare, verdict=verdict), error=f"refused: {article.refusal}"
+            )
+        return Outcome(capture=Capture(page=bare, verdict=Verdict.NEW.value))
+
+    async def end(self) -> None:
+        """Nothing is committed: a run that kept nothing leaves nothing."""
+        self.report.finished_at = self.clock()

@@ -1,0 +1,220 @@
+"""What the verbs set going: a run with its Scrapy process, from settings to report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from scrapy import signals
+from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.settings import Settings as ScrapySettings
+from sqlalchemy.engine import make_url
+
+from crawler.dry_run import DryRun
+from crawler.extraction_pool import ExtractionPool
+from crawler.ingest import Outcome
+from crawler.recovery import take_up
+from crawler.register import Register
+from crawler.report import RunReport
+from crawler.run import Run, new_run_id, open_lake_and_state, site_lease
+from crawler.settings import Settings
+from crawler.site import Site
+from crawler.spiders.news import NewsSpider, Plan
+from pipelines.lake import Lake
+from pipelines.model import Article
+from pipelines.state import State
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[RunReport], None]
+
+
+def _silent(_: RunReport) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Crawled:
+    """A run's end: its report, and what became of each address.
+
+    A dry run has `articles`, by address, and `would_ask`: (url, reason) by site.
+    """
+
+    report: RunReport
+    outcomes: dict[str, Outcome | str]
+    would_ask: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    articles: dict[str, Article] = field(default_factory=dict)
+
+
+def crawl(
+    settings: Settings,
+    sites: Sequence[Site],
+    *,
+    limit: int | None = None,
+    dates: tuple[date | None, date | None] | None = None,
+    progress: Progress = _silent,
+) -> Crawled:
+    """Crawl sites. Raises SitrepError when lake, state or spool cannot be used."""
+    return _store(settings, Plan(sites=tuple(sites), limit=limit, dates=dates), progress)
+
+
+def recrawl(
+    settings: Settings, urls: Sequence[tuple[Site, str]], *, progress: Progress = _silent
+) -> Crawled:
+    """Fetch single addresses now, whatever the state says."""
+    return _store(settings, Plan(sites=_sites_of(urls), urls=tuple(urls)), progress)
+
+
+def preview(
+    settings: Settings,
+    sites: Sequence[Site],
+    *,
+    limit: int | None = None,
+    dates: tuple[date | None, date | None] | None = None,
+) -> Crawled:
+    """Ask the sites' feeds and say what a crawl would ask for; no article is, nothing is stored."""
+    plan = Plan(sites=tuple(sites), limit=limit, dates=dates, is_dry=True)
+    return _dry(settings, plan)
+
+
+def read(
+    settings: Settings, urls: Sequence[tuple[Site, str]], *, unclaimed: Sequence[str] = ()
+) -> Crawled:
+    """Fetch addresses and read them; nothing is stored. Sites in `unclaimed` are no real ones."""
+    return _dry(settings, Plan(sites=_sites_of(urls), urls=tuple(urls), is_dry=True), unclaimed)
+
+
+def _sites_of(urls: Sequence[tuple[Site, str]]) -> tuple[Site, ...]:
+    return tuple({site.name: site for site, _ in urls}.values())
+
+
+def _store(settings: Settings, plan: Plan, progress: Progress) -> Crawled:
+    lake, state = open_lake_and_state(settings)
+    with ExitStack() as stack:
+        stack.callback(state.close)
+        pool = stack.enter_context(ExtractionPool(settings.workers))
+        run = Run(**_parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
+        free = stack.enter_context(_leased(run, plan))
+        run.sites = free.sites
+        asyncio.run(_take_up(run))
+        return _run(run, free, progress)
+
+
+def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawled:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="sitrep-")))
+        state = State.open(_state_to_read(settings))
+        stack.callback(state.close)
+        pool = stack.enter_context(ExtractionPool(settings.workers))
+        lake = Lake.open(str(folder / "lake"), create=True)
+        run = DryRun(**_parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
+        run.unclaimed = frozenset(unclaimed)
+        return _run(run, plan, _silent)
+
+
+def _state_to_read(settings: Settings) -> str:
+    """Return the state's URL, or that of an empty one: looking must not make a file."""
+    url = make_url(settings.state)
+    if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
+        return settings.state
+    return "sqlite://"
+
+
+def _parts(settings: Settings) -> dict[str, Any]:
+    return {
+        "run_id": new_run_id(datetime.now(UTC)),
+        "settings": settings,
+        "clock": lambda: datetime.now(UTC),
+    }
+
+
+def _run(run: Run, plan: Plan, progress: Progress) -> Crawled:
+    watch = _Watch(run)
+    process = AsyncCrawlerProcess(_scrapy_settings(run.settings, plan), install_root_handler=False)
+    crawler = process.create_crawler(NewsSpider)
+    crawler.signals.connect(watch.closed, signal=signals.spider_closed)
+    crawler.signals.connect(watch.errored, signal=signals.spider_error)
+    process.crawl(crawler, run=run, plan=plan, on_progress=lambda: progress(run.report))
+    process.start()
+    if watch.error is not None:
+        raise watch.error
+    spider = crawler.spider
+    if not isinstance(spider, NewsSpider):
+        raise RuntimeError("Scrapy could not start the spider; its log says why")
+    return Crawled(
+        report=run.report,
+        outcomes=spider.outcomes,
+        would_ask={name: queue.would_ask for name, queue in spider.queues.items()},
+        articles=run.articles if isinstance(run, DryRun) else {},
+    )
+
+
+class _Watch:
+    """Ends the run inside the event loop, and keeps what went wrong there for outside it."""
+
+    def __init__(self, run: Run):
+        self._run = run
+        self.error: Exception | None = None
+
+    async def closed(self) -> None:
+        try:
+            await self._run.end()
+        except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it
+            self.error = error
+
+    def errored(self) -> None:
+        self._run.report.callback_errors += 1
+
+
+async def _take_up(run: Run) -> None:
+    await take_up(
+        run.ledger,
+        run.ingest,
+        spool=run.settings.spool_folder,
+        register=Register(run.settings.sites_folder),
+        clock=run.clock,
+    )
+
+
+@contextmanager
+def _leased(run: Run, plan: Plan) -> Iterator[Plan]:
+    """Give the plan less the sites that another process is crawling."""
+    with ExitStack() as held:
+        free = []
+        for site in plan.sites:
+            lease = site_lease(run.settings, site)
+            if lease.try_acquire():
+                held.callback(lease.release)
+                free.append(site)
+            else:
+                run.report.site(site.name).skipped["busy"] += 1
+        names = {site.name for site in free}
+        urls = tuple((site, url) for site, url in plan.urls if site.name in names)
+        yield replace(plan, sites=tuple(free), urls=urls)
+
+
+def _scrapy_settings(settings: Settings, plan: Plan) -> ScrapySettings:
+    scrapy = ScrapySettings()
+    scrapy.setmodule("crawler.scrapy_settings", priority="project")
+    for name, value in {
+        "USER_AGENT": settings.full_user_agent,
+        "ALLOW_PRIVATE_NETWORKS": settings.allow_private_networks,
+        "DOWNLOAD_SLOTS": {site.name: _slot(site) for site in plan.sites},
+    }.items():
+        scrapy.set(name, value, priority="cmdline")
+    return scrapy
+
+
+def _slot(site: Site) -> dict[str, Any]:
+    """`delay` is the least; a little more at random keeps many sites from beating in time."""
+    seconds = site.delay.total_seconds()
+    if seconds == 0:
+        return {"delay": 0.0, "concurrency": 8, "jitter": 0.0}
+    return {"delay": seconds * 1.1, "concurrency": 1, "jitter": 0.09}

@@ -1,0 +1,170 @@
+"""The links of one site in one run: which are asked for, and what is on record of them after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import cast
+
+from crawler.frontier import Ask, Known, Skip, decide
+from crawler.ingest import key_of
+from crawler.report import SiteReport
+from crawler.run import Source
+from crawler.site import Site
+from pipelines.ledger import Ledger
+from pipelines.model import Capture, Link
+from pipelines.state import LinkState, LinkStatus, Listed, merged_hints
+
+# Reasons that mean: no link to an article of this site at all.
+NO_ARTICLE = frozenset({"not_article", "foreign_host"})
+
+
+class LinkQueue:
+    """Decides on links as they are found; what is not asked for now stays pending."""
+
+    def __init__(
+        self,
+        site: Site,
+        ledger: Ledger,
+        *,
+        limit: int | None,
+        dates: tuple[date | None, date | None] | None,
+        now: datetime,
+        is_dry: bool = False,
+    ):
+        self._site = site
+        self._ledger = ledger
+        self._left = limit
+        self._dates = dates
+        self._now = now
+        # A dry run asks for no article and puts nothing down; it keeps what it would have asked.
+        self._is_dry = is_dry
+        self.would_ask: list[tuple[str, str]] = []
+        self._asked: set[str] = set()
+        self._refused_by_limit: set[str] = set()
+        self._seen: set[str] = set()
+
+    def waiting(self) -> Iterator[Link]:
+        """Yield the links that an earlier run found and did not ask for."""
+        for state in self._ledger.state.pending_links(self._site.name):
+            if self._take(state.url_key):
+                self.would_ask.append((state.link.url, "pending"))
+                if not self._is_dry:
+                    yield state.link
+
+    def choose(
+        self, links: Sequence[Link], report: SiteReport, source: Source | None
+    ) -> Iterator[Link]:
+        """Yield those of `links` that are asked for; count the others by reason."""
+        keyed = {link.url: key for link in links if (key := self._key(link)) is not None}
+        known = self._ledger.links(self._site.name, set(keyed.values()))
+        chosen, changed = [], {}
+        for link in links:
+            key = keyed.get(link.url)
+            if key is None:
+                report.skipped["bad_url"] += 1
+                continue
+            before = changed.get(key) or known.get(key)
+            reason = self._wants(link, key, before, report)
+            wanted = reason is not None
+            if wanted and source is not None:
+                source.asked.add(key)
+            after = self._record(link, key, before, wanted=wanted)
+            if after is not None and after != before:
+                changed[key] = after
+            if wanted and key not in self._asked:
+                if self._take(key):
+                    self.would_ask.append((link.url, reason or ""))
+                    chosen.append(after.link if after else link)
+                elif key not in self._refused_by_limit:
+                    self._refused_by_limit.add(key)
+                    report.skipped["limit"] += 1
+        if self._is_dry:
+            return
+        with self._ledger.state.transaction() as transaction:
+            transaction.put_links(changed.values())
+        yield from chosen
+
+    def close(self, link: Link, status: str, capture: Capture | None) -> None:
+        """Put down what became of a link; it lasts when the batch of its capture is committed."""
+        if self._is_dry:
+            return
+        key = key_of(link.url, self._site)
+        before = self._ledger.link(self._site.name, key) or self._new(link, key)
+        after = replace(
+            before,
+            status=cast("LinkStatus", status),
+            attempts=before.attempts + 1 if status == "failed" else 0,
+            article_id=(capture.article_id if capture else None) or before.article_id,
+            last_fetched=capture.page.fetched_at if capture else before.last_fetched,
+        )
+        if capture is not None:
+            self._ledger.add_link(capture.page.location.warc_path, after)
+            return
+        with self._ledger.state.transaction() as transaction:
+            transaction.put_links([after])
+
+    def _wants(
+        self, link: Link, key: str, before: LinkState | None, report: SiteReport
+    ) -> str | None:
+        """Return why a link is asked for; None when it is not, or has been."""
+        decision = decide(
+            link, site=self._site, known=_known(before, link), now=self._now, dates=self._dates
+        )
+        is_article = not (isinstance(decision, Skip) and decision.reason in NO_ARTICLE)
+        if key in self._seen:
+            return decision.reason if isinstance(decision, Ask) else None
+        if is_article:
+            self._seen.add(key)
+            report.counts["discovered"] += 1
+        if isinstance(decision, Skip):
+            report.skipped[decision.reason] += 1
+            return None
+        return decision.reason
+
+    def _record(
+        self, link: Link, key: str, before: LinkState | None, *, wanted: bool
+    ) -> LinkState | None:
+        """Return what is on record after a link was listed: new links only when they are wanted."""
+        if before is None:
+            return self._listed(self._new(link, key), link) if wanted else None
+        hints = merged_hints(before.link.hints, link.hints)
+        return self._listed(replace(before, link=replace(before.link, hints=hints)), link)
+
+    def _new(self, link: Link, key: str) -> LinkState:
+        return LinkState(
+            site=self._site.name, url_key=key, link=link, status="pending", first_seen=self._now
+        )
+
+    def _listed(self, state: LinkState, link: Link) -> LinkState:
+        said = Listed(modified=link.hints.date_modified, headline=link.hints.headline)
+        return replace(state, listed={**state.listed, link.found_at: said})
+
+    def _take(self, key: str) -> bool:
+        if key in self._asked or self._left == 0:
+            return False
+        self._asked.add(key)
+        if self._left is not None:
+            self._left -= 1
+        return True
+
+    def _key(self, link: Link) -> str | None:
+        try:
+            return key_of(link.url, self._site)
+        except ValueError:
+            return None
+
+
+def _known(state: LinkState | None, link: Link) -> Known | None:
+    if state is None:
+        return None
+    listed = state.listed.get(link.found_at)
+    return Known(
+        status=state.status,
+        listed_modified=listed.modified if listed else None,
+        listed_headline=listed.headline if listed else None,
+        article_id=state.article_id,
+        last_fetched=state.last_fetched,
+        attempts=state.attempts,
+    )

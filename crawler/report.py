@@ -1,0 +1,98 @@
+"""What a run did, counted as `crawl --json` gives it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+COUNTS = (
+    "discovered",
+    "fetched",
+    "not_modified",
+    "new",
+    "changed",
+    "unchanged",
+    "duplicates",
+    "failed",
+)
+# A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
+TOLERATED_FAILURES = 1
+TOLERATED_SHARE = 0.1
+
+
+@dataclass(slots=True)
+class SiteReport:
+    """The counts of one site. `sources_asked` and `sources_failed` are feeds and their like."""
+
+    site: str
+    counts: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    sources_asked: int = 0
+    sources_failed: int = 0
+
+    def error(self, url: str, error: str) -> None:
+        self.errors.append({"url": url, "error": error})
+
+    @property
+    def is_failed(self) -> bool:
+        """The site failed as a whole, or more than a tenth of its pages did."""
+        asked = self.counts["fetched"] + self.counts["not_modified"] + self.counts["failed"]
+        failed = self.counts["failed"]
+        too_many = failed > TOLERATED_FAILURES and failed > TOLERATED_SHARE * asked
+        return too_many or (self.sources_asked > 0 and self.sources_failed == self.sources_asked)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "site": self.site,
+            **{name: self.counts[name] for name in COUNTS},
+            "skipped": dict(sorted(self.skipped.items())),
+            "errors": self.errors,
+        }
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What `crawl` tells at its end."""
+
+    run_id: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    sites: dict[str, SiteReport] = field(default_factory=dict)
+    callback_errors: int = 0
+
+    def site(self, name: str) -> SiteReport:
+        return self.sites.setdefault(name, SiteReport(site=name))
+
+    @property
+    def exit_status(self) -> int:
+        return int(bool(self.callback_errors) or any(s.is_failed for s in self.sites.values()))
+
+    def totals(self) -> dict[str, Any]:
+        counts: Counter[str] = Counter()
+        skipped: Counter[str] = Counter()
+        for site in self.sites.values():
+            counts += site.counts
+            skipped += site.skipped
+        errors = [error for site in self.sites.values() for error in site.errors]
+        return {
+            **{name: counts[name] for name in COUNTS},
+            "skipped": dict(sorted(skipped.items())),
+            "errors": errors,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "started_at": iso(self.started_at),
+            "finished_at": iso(self.finished_at) if self.finished_at else None,
+            "sites": [site.as_json() for site in self.sites.values()],
+            "totals": self.totals(),
+        }
+
+
+def iso(when: datetime) -> str:
+    """Write a time as ISO 8601 with Z."""
+    return when.isoformat().replace("+00:00", "Z")

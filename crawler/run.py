@@ -1,0 +1,274 @@
+"""One run of the crawler: what it opens, what it knows, what it counts, how it ends."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from crawler import __version__
+from crawler.archivist import Archivist
+from crawler.extraction_pool import ExtractionPool
+from crawler.ingest import Ingest, Outcome
+from crawler.report import RunReport
+from crawler.settings import Settings
+from crawler.site import Site
+from pipelines.archive import Exchange, RevisitOf, read_page
+from pipelines.content_coding import body_of
+from pipelines.errors import SitrepError
+from pipelines.lake import Lake
+from pipelines.lease import Lease
+from pipelines.ledger import Ledger
+from pipelines.model import Capture, Kind, Page, RecordLocation, Verdict
+from pipelines.state import ResponseState, SiteState, State
+from pipelines.warc import header_map, sha1
+
+logger = logging.getLogger(__name__)
+
+SOFTWARE = f"sitrep/{__version__}"
+
+
+@dataclass(slots=True)
+class Source:
+    """A feed, sitemap or listing that was asked for in this run, and the links it wants asked."""
+
+    site: str
+    response: ResponseState
+    asked: set[str] = field(default_factory=set)
+
+
+class Run:
+    """Everything that the steps of one run share. Ended by `end`."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        lake: Lake,
+        state: State,
+        pool: ExtractionPool,
+        sites: Sequence[Site] = (),
+    ):
+        self.sites = tuple(sites)
+        self.run_id = run_id
+        self.settings = settings
+        self.clock = clock
+        self.lake = lake
+        self.state = state
+        self.ledger = Ledger(lake, state)
+        self.pool = pool
+        self.ingest = Ingest(self.ledger, pool)
+        self.report = RunReport(run_id=run_id, started_at=clock())
+        self.fatal: SitrepError | None = None
+        self.on_stop: Callable[[], None] = lambda: None
+        self._sources: dict[tuple[str, str], Source] = {}
+        self._archivist = Archivist(
+            self.ledger,
+            spool=settings.spool_folder,
+            run_id=run_id,
+            software=SOFTWARE,
+            clock=clock,
+        )
+
+    # The archive
+
+    async def archive(self, exchange: Exchange) -> Page:
+        """Write a response down; what needs no verdict of its own has it at once."""
+        location = await self._archivist.store(exchange)
+        page = page_of(exchange, location)
+        if page.status == 200:
+            self._remember(page)
+        if page.kind is Kind.ROBOTS or (300 <= page.status < 400 and page.status != 304):
+            self.settle(page, Verdict.DISCOVERY)
+        return page
+
+    def revisit_of(self, site: str, url: str) -> RevisitOf | None:
+        """Return the last full answer of `url`, which a new one may repeat."""
+        known = self.ledger.response(site, url)
+        if known is None:
+            return None
+        return RevisitOf(
+            warc_record_id=known.location.warc_record_id,
+            url=known.url,
+            fetched_at=known.fetched_at,
+            warc_path=known.location.warc_path,
+            warc_offset=known.location.warc_offset,
+            payload_digest=known.payload_digest,
+        )
+
+    def _remember(self, page: Page) -> None:
+        before = self.ledger.response(page.site, page.url)
+        is_repeated = before is not None and before.payload_digest == page.payload_digest
+        response = ResponseState(
+            site=page.site,
+            url=page.url,
+            etag=page.headers.get("etag"),
+            last_modified=page.headers.get("last-modified"),
+            payload_digest=page.payload_digest,
+            # A repeated body was not written again: its bytes are where they first were.
+            fetched_at=before.fetched_at if before and is_repeated else page.fetched_at,
+            location=before.location if before and is_repeated else page.location,
+            settled=page.kind is Kind.ARTICLE,
+        )
+        self.ledger.add_response(page.location.warc_path, response)
+
+    def settle(self, page: Page, verdict: str, *, article_id: str | None = None) -> None:
+        """Give a page that is no article its verdict."""
+        self.ledger.add_capture(Capture(page=page, verdict=str(verdict), article_id=article_id))
+        self._archivist.settle(page.location)
+
+    # Articles
+
+    async def take(self, page: Page, site: Site) -> Outcome:
+        """Give an article page its verdict."""
+        if page.payload_bytes and not page.body and page.status == 200:
+            self.settle(page, f"{Verdict.FAILED}:broken_encoding")
+            capture = Capture(page=page, verdict=f"{Verdict.FAILED}:broken_encoding")
+            return Outcome(capture=capture, error="the body is not what its Content-Encoding says")
+        outcome = await self.ingest.take(page, site)
+        self._archivist.settle(page.location)
+        return outcome
+
+    # Feeds and their like
+
+    def archived_copy(self, page: Page) -> Page | None:
+        """Return the last full answer of the address that now says 304, under this page's name."""
+        known = self.ledger.response(page.site, page.url)
+        if known is None:
+            return None
+        copy = read_page(self.lake.storage, known.location, spool=self.settings.spool_folder)
+        return replace(page, body=copy.body, headers={**copy.headers, **page.headers})
+
+    def source(self, page: Page) -> Source | None:
+        """Return the record of a source, to which the links that it wants asked are added."""
+        known = self.ledger.response(page.site, page.url)
+        if known is None:
+            return None
+        return self._sources.setdefault(
+            (page.site, page.url), Source(site=page.site, response=known)
+        )
+
+    # The end
+
+    def stop(self, error: SitrepError) -> None:
+        """End the run early: what is in the archive stays, what is in flight is finished."""
+        if self.fatal is None:
+            self.fatal = error
+            self.on_stop()
+
+    async def end(self) -> None:
+        """Commit what is left and write the run down. Raises what made the run end early."""
+        await self._archivist.finish()
+        self._settle_sources()
+        self.report.finished_at = self.clock()
+        if self.fatal is None:
+            for site in self.sites:
+                self._note_site(site)
+        self.lake.add_run(
+            {
+                "run_id": self.run_id,
+                "started_at": self.report.started_at,
+                "finished_at": self.report.finished_at,
+                "version": __version__,
+                "settings_hash": self.settings.settings_hash(),
+                "sites": [site.name for site in self.sites],
+                "totals": self.report.totals(),
+                "exit_status": 1 if self.fatal else self.report.exit_status,
+            }
+        )
+        if self.fatal is not None:
+            raise self.fatal
+
+    def _settle_sources(self) -> None:
+        """Only a source whose every link was dealt with may be asked with its validators."""
+        settled = [
+            replace(source.response, settled=True)
+            for source in self._sources.values()
+            if all(self._is_settled(source.site, key) for key in source.asked)
+        ]
+        with self.state.transaction() as transaction:
+            transaction.put_responses(settled)
+
+    def _is_settled(self, site: str, url_key: str) -> bool:
+        link = self.state.link(site, url_key)
+        return link is not None and link.status not in {"pending", "failed"}
+
+    def _note_site(self, site: Site) -> None:
+        report = self.report.site(site.name)
+        if "busy" in report.skipped:
+            return
+        before, now = self.state.site(site.name), self.report.finished_at
+        failed = report.is_failed
+        first = report.errors[0] if report.errors else None
+        note = SiteState(
+            site=site.name,
+            last_run=now,
+            last_success=before.last_success if failed else now,
+            last_error=f"{first['url']}: {first['error']}" if failed and first else None,
+        )
+        with self.state.transaction() as transaction:
+            transaction.put_site(note)
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a run's name: its start, and a few random digits so that no two are alike."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def site_lease(settings: Settings, site: Site) -> Lease:
+    """Return the lease of the one writer that a site may have."""
+    return Lease(settings.state_folder / "locks" / f"{site.name}.lock")
+
+
+def open_lake_and_state(settings: Settings) -> tuple[Lake, State]:
+    """Open both for writing, and hold them against each other.
+
+    Raises LakeError, StateError; StateError too when the state is another lake's index.
+    """
+    lake = Lake.open(settings.lake, create=True)
+    state = State.open(settings.state)
+    state.belongs_to(lake.lake_id)
+    return lake, state
+
+
+def page_of(exchange: Exchange, location: RecordLocation) -> Page:
+    """Return the page that a response is, its body decoded; empty where that cannot be done."""
+    headers = _headers(exchange)
+    return Page(
+        site=exchange.site,
+        kind=exchange.kind,
+        run_id=exchange.run_id,
+        url=exchange.url,
+        requested_url=exchange.requested_url,
+        status=exchange.status,
+        headers=headers,
+        body=_body(exchange, headers),
+        fetched_at=exchange.fetched_at,
+        hints=exchange.hints,
+        payload_digest=sha1(b"" if exchange.status == 304 else exchange.payload),
+        payload_bytes=len(exchange.payload),
+        location=location,
+    )
+
+
+def _headers(exchange: Exchange) -> dict[str, str]:
+    lines = [f"{_text(name)}: {_text(value)}" for name, value in exchange.headers]
+    return header_map(lines)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _body(exchange: Exchange, headers: dict[str, str]) -> bytes:
+    if exchange.status == 304:
+        return b""
+    try:
+        return body_of(exchange.payload, headers.get("content-encoding", ""))
+    except ValueError as error:
+        logger.warning("%s: the body cannot be decoded (%s)", exchange.url, error)
+        return b""

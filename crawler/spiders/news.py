@@ -1,0 +1,284 @@
+"""The one spider: asks a site's sources for links, and the links for articles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import scrapy
+from scrapy import Request
+from scrapy.http import Response
+from twisted.python.failure import Failure
+
+from crawler.discovery import discover
+from crawler.discovery.wordpress import posts_url
+from crawler.fetch_errors import describe
+from crawler.ingest import Outcome
+from crawler.link_queue import LinkQueue
+from crawler.refusals import NotAskedError
+from crawler.run import Run
+from crawler.site import Site
+from pipelines.errors import ArchiveError, DiscoveryError
+from pipelines.model import Kind, Link, Page, Verdict
+
+logger = logging.getLogger(__name__)
+
+# Sources go before articles, so that an article is read with all that is said of it.
+SOURCE_PRIORITY = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one crawl asks for: whole sites, or single addresses (then no source is asked)."""
+
+    sites: tuple[Site, ...]
+    urls: tuple[tuple[Site, str], ...] = ()
+    limit: int | None = None
+    dates: tuple[date | None, date | None] | None = None
+    is_dry: bool = False
+
+
+class NewsSpider(scrapy.Spider):
+    name = "news"
+
+    def __init__(self, run: Run, plan: Plan, on_progress: Callable[[], None] = lambda: None):
+        super().__init__()
+        self.run = run
+        self.plan = plan
+        self.on_progress = on_progress
+        self.outcomes: dict[str, Outcome | str] = {}
+        self._asked_sources: set[tuple[str, str]] = set()
+        self.queues = {
+            site.name: LinkQueue(
+                site,
+                run.ledger,
+                limit=plan.limit,
+                dates=plan.dates,
+                now=run.report.started_at,
+                is_dry=plan.is_dry,
+            )
+            for site in plan.sites
+        }
+
+    async def start(self) -> AsyncIterator[Any]:
+        self.run.ingest.ask = self._ask
+        self.run.on_stop = self._stop
+        for site, url in self.plan.urls:
+            link = Link(url=url, found_at="recrawl", kind=Kind.ARTICLE)
+            yield self._article_request(link, site, conditional=False)
+        for site in self.plan.sites:
+            if self.plan.urls:
+                continue
+            for request in self._first_requests(site):
+                yield request
+
+    def _first_requests(self, site: Site) -> Iterator[Request]:
+        for kind, url in self._sources_of(site):
+            yield from self._source_requests([url], kind, site)
+        for link in self.queues[site.name].waiting():
+            yield self._article_request(link, site)
+
+    def _sources_of(self, site: Site) -> Iterator[tuple[Kind, str]]:
+        yield from ((Kind.FEED, url) for url in site.feeds)
+        yield from ((Kind.SITEMAP, url) for url in site.sitemaps)
+        yield from ((Kind.LISTING, url) for url in site.listings)
+        if site.wordpress:
+            yield Kind.WORDPRESS, posts_url(site.wordpress)
+
+    # Sources
+
+    def _source_requests(self, urls: Iterable[str], kind: Kind, site: Site) -> Iterator[Request]:
+        for url in urls:
+            if (site.name, url) in self._asked_sources:
+                continue
+            self._asked_sources.add((site.name, url))
+            self.run.report.site(site.name).sources_asked += 1
+            yield self._request(
+                url, kind, site, callback=self.source, errback=self.source_failed, conditional=True
+            )
+
+    async def source(self, response: Response) -> AsyncIterator[Request]:
+        """Read a feed, sitemap, listing or wp-json page, and ask for what it lists."""
+        page, site = response.meta["page"], response.meta["site"]
+        report = self.run.report.site(site.name)
+        try:
+            full, verdict = self._full_source(page)
+            found = discover(page.kind, full.body, page.url, site=site, headers=full.headers)
+        except (DiscoveryError, ArchiveError) as error:
+            report.sources_failed += 1
+            report.error(page.requested_url, error.message)
+            reason = "discovery" if page.status in {200, 304} else f"http_{page.status}"
+            self.run.settle(page, f"{Verdict.FAILED}:{reason}")
+            return
+        self.run.settle(page, verdict)
+        for warning in found.warnings:
+            logger.warning("%s: %s", page.url, warning)
+        record = self.run.source(page)
+        for link in self.queues[site.name].choose(found.links, report, record):
+            yield self._article_request(link, site)
+        for request in self._source_requests(found.children, page.kind, site):
+            yield request
+        if self.plan.dates is not None:
+            for request in self._source_requests(found.next_pages, page.kind, site):
+                yield request
+
+    def _full_source(self, page: Page) -> tuple[Page, str]:
+        if page.status == 304:
+            copy = self.run.archived_copy(page)
+            if copy is None:
+                raise DiscoveryError("answered 304 to an unconditional request", where=page.url)
+            return copy, Verdict.NOT_MODIFIED
+        if page.status != 200:
+            raise DiscoveryError(f"HTTP {page.status}", where=page.url)
+        if page.payload_bytes and not page.body:
+            raise DiscoveryError("is not what its Content-Encoding says", where=page.url)
+        return page, Verdict.DISCOVERY
+
+    async def source_failed(self, failure: Failure) -> None:
+        request: Request = failure.request  # type: ignore[attr-defined]
+        report = self.run.report.site(request.meta["site"].name)
+        report.sources_failed += 1
+        reason, error = describe(failure.value)
+        report.error(request.meta["requested_url"], error)
+        self._settle_earlier(request, reason)
+
+    # Articles
+
+    def _article_request(self, link: Link, site: Site, *, conditional: bool = True) -> Request:
+        return self._request(
+            link.url,
+            Kind.ARTICLE,
+            site,
+            callback=self.article,
+            errback=self.article_failed,
+            conditional=conditional,
+            link=link,
+        )
+
+    async def article(self, response: Response) -> None:
+        """Hand an article page on; what it becomes is not the spider's business."""
+        page, site = response.meta["page"], response.meta["site"]
+        try:
+            outcome = await self.run.take(page, site)
+        except Exception:
+            self.run.settle(page, f"{Verdict.FAILED}:callback_error")
+            self.run.report.callback_errors += 1
+            self._count_failure(response.request, "callback_error", "an error of Sitrep's own")
+            raise
+        self._count(response.request, outcome)
+
+    async def article_failed(self, failure: Failure) -> None:
+        request: Request = failure.request  # type: ignore[attr-defined]
+        reason, error = describe(failure.value)
+        self._settle_earlier(request, reason)
+        if isinstance(failure.value, NotAskedError):
+            self.run.report.site(request.meta["site"].name).skipped[reason] += 1
+            self.outcomes[request.meta["requested_url"]] = error
+            self._close_link(request, "refused", None)
+            return
+        self._count_failure(request, reason, error)
+
+    def _count(self, request: Request, outcome: Outcome) -> None:
+        report = self.run.report.site(request.meta["site"].name)
+        verdict, _, reason = outcome.verdict.partition(":")
+        url = request.meta["requested_url"]
+        self.outcomes[url] = outcome
+        if verdict == Verdict.NOT_MODIFIED:
+            report.counts["not_modified"] += 1
+        elif verdict == Verdict.FAILED:
+            report.counts["failed"] += 1
+            report.error(url, outcome.error or reason)
+        else:
+            report.counts["fetched"] += 1
+        if verdict == Verdict.REFUSED:
+            report.skipped[outcome.verdict] += 1
+        elif verdict in {Verdict.NEW, Verdict.CHANGED, Verdict.UNCHANGED}:
+            report.counts[verdict] += 1
+            report.counts["duplicates"] += outcome.is_duplicate
+        self._close_link(request, _link_status(verdict, reason), outcome)
+        self.on_progress()
+
+    def _count_failure(self, request: Request, reason: str, error: str) -> None:
+        report = self.run.report.site(request.meta["site"].name)
+        report.counts["failed"] += 1
+        report.error(request.meta["requested_url"], error)
+        self.outcomes[request.meta["requested_url"]] = error
+        self._close_link(request, "failed", None)
+        self.on_progress()
+        logger.info("%s failed (%s): %s", request.url, reason, error)
+
+    def _close_link(self, request: Request, status: str, outcome: Outcome | None) -> None:
+        queue = self.queues[request.meta["site"].name]
+        queue.close(request.meta["link"], status, outcome.capture if outcome else None)
+
+    def _settle_earlier(self, request: Request, reason: str) -> None:
+        """An answer that was retried, and never followed by a better one, has its verdict now."""
+        page: Page | None = request.meta.pop("page", None)
+        if page is not None and page.status >= 400:
+            self.run.settle(page, f"{Verdict.FAILED}:{reason}")
+
+    async def _ask(self, url: str, site: Site) -> tuple[int, str | None]:
+        """Ask an old address once. Returns (0, None) when it gives no answer."""
+        request = self._request(url, Kind.ARTICLE, site, callback=None, errback=None)
+        request.meta["dont_redirect"] = True
+        try:
+            response = await self.crawler.engine.download_async(request)
+        except Exception as error:  # noqa: BLE001 - no answer, whatever the reason, proves nothing
+            logger.info("%s gave no answer: %s", url, error)
+            return 0, None
+        page: Page = response.meta["page"]
+        if not 300 <= page.status < 400:
+            gone = page.status >= 400
+            self.run.settle(page, f"failed:http_{page.status}" if gone else Verdict.DISCOVERY)
+        target = page.headers.get("location")
+        return page.status, response.urljoin(target) if target else None
+
+    # Requests
+
+    def _request(
+        self,
+        url: str,
+        kind: Kind,
+        site: Site,
+        *,
+        callback: Callable[..., Any] | None,
+        errback: Callable[[Failure], Awaitable[None]] | None,
+        conditional: bool = False,
+        link: Link | None = None,
+    ) -> Request:
+        meta: dict[str, Any] = {
+            "site": site,
+            "kind": kind,
+            "requested_url": url,
+            "download_slot": site.name,
+        }
+        if link is not None:
+            meta |= {"link": link, "hints": link.hints}
+        return Request(
+            url,
+            callback=callback or scrapy.http.request.NO_CALLBACK,
+            errback=errback,
+            headers=self._validators(url, site) if conditional else {},
+            meta=meta,
+            dont_filter=True,
+            priority=0 if kind is Kind.ARTICLE else SOURCE_PRIORITY,
+        )
+
+    def _validators(self, url: str, site: Site) -> dict[str, str]:
+        known = self.run.ledger.response(site.name, url)
+        if known is None or not known.settled or self.plan.is_dry:
+            return {}
+        headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+        return {name: value for name, value in headers.items() if value}
+
+    def _stop(self) -> None:
+        self.crawler.engine.close_spider(self, reason="archive")
+
+
+def _link_status(verdict: str, reason: str) -> str:
+    if verdict == Verdict.FAILED:
+        return "gone" if reason in {"http_404", "http_410"} else "failed"
+    return "refused" if verdict == Verdict.REFUSED else "done"
