@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from email.message import Message
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -20,7 +21,13 @@ from crawler.site import read_site
 from fixtures.newsroom import Expected, Newsroom
 from pipelines.fingerprint import content_hash, tokens
 
-SITES = ("harbour_gazette", "meridian_defence", "northwall_news", "granit_bulletin", "fjord_monitor")
+SITES = (
+    "harbour_gazette",
+    "meridian_defence",
+    "northwall_news",
+    "granit_bulletin",
+    "fjord_monitor",
+)
 ATOM = "{http://www.w3.org/2005/Atom}"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
 
@@ -106,17 +113,18 @@ def test_each_site_has_at_least_twelve_articles_that_its_lists_lead_to(
     newsroom: Newsroom, state: int, site: str
 ) -> None:
     assert newsroom.sites == SITES
-    assert len([one for one in newsroom.expected(site) if one.is_listed]) >= 12
+    expected = newsroom.expected(site, state=state)
+    assert len([one for one in expected if one.is_listed]) >= 12
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_lists_lead_to_what_is_expected_and_to_the_odd_addresses(
     newsroom: Newsroom, state: int, site: str
 ) -> None:
-    listed = listed_addresses(newsroom, site) - odd_addresses(newsroom)
-    redirected = {newsroom.special["redirect_target"]}
-    expected = {one.url for one in newsroom.expected(site) if one.is_listed} - redirected
-    assert listed == expected
+    listed = listed_addresses(newsroom, site)
+    expected = {one.url for one in newsroom.expected(site, state=state) if one.is_listed}
+    assert expected - listed <= {newsroom.special["redirect_target"]}
+    assert listed - expected <= odd_addresses(newsroom)
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -154,7 +162,7 @@ def test_pages_weigh_what_real_ones_do(newsroom: Newsroom) -> None:
 
 
 def test_a_good_part_is_in_greek_or_ukrainian(newsroom: Newsroom, state: int) -> None:
-    everything = [one for site in SITES for one in newsroom.expected(site)]
+    everything = [one for site in SITES for one in newsroom.expected(site, state=state)]
     assert len(everything) >= 60
     assert sum(one.in_language in {"el", "uk"} for one in everything) >= 8
 
@@ -254,7 +262,9 @@ def test_a_list_answers_304_until_the_state_changes(
 
 
 def test_edited_stories_differ_as_claimed(newsroom: Newsroom) -> None:
-    before, after = ({e.url: e for s in SITES for e in newsroom.expected(s, state=n)} for n in (1, 2))
+    before, after = (
+        {e.url: e for s in SITES for e in newsroom.expected(s, state=n)} for n in (1, 2)
+    )
     edited = newsroom.special["edited"]
     assert "three corvettes" in before[edited].article_body
     assert after[edited].article_body == before[edited].article_body.replace(
@@ -297,7 +307,7 @@ def test_most_pages_do_not_change_between_the_states(newsroom: Newsroom) -> None
     assert len(urls) * 2 // 3 < len(same) < len(urls) - 10
 
 
-def test_site_files_are_accepted_and_own_their_pages(newsroom: Newsroom, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_site_files_are_accepted_and_own_their_pages(newsroom: Newsroom, tmp_path: Path) -> None:
     files = newsroom.write_site_files(tmp_path / "sites")
     assert [file.stem for file in files] == list(SITES)
     for file in files:
