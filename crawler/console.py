@@ -137,8 +137,9 @@ def configure_logging(*, level: str, form: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    # A filter, since Scrapy sets the levels of its loggers anew when it starts.
+    least = logging.INFO if level == "debug" else logging.ERROR
+    handler.addFilter(lambda r: r.levelno >= least or not r.name.startswith(_CHATTY))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel("INFO" if level == "debug" else "ERROR")
