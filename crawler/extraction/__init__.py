@@ -116,6 +116,7 @@ def _read(
         root,
         known=Known(headline, described, named.byline, named.authors),
         regions=regions,
+        h1=h1,
         furniture=furniture,
     )
     words = len(body.text.split())

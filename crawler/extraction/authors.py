@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lxml.html import HtmlElement
 
-from crawler.extraction.document import REMOVED, text_of
+from crawler.extraction.document import text_of, visible
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from pipelines.fingerprint import tokens
@@ -29,14 +29,37 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _DESK = re.compile(
-    r"\b(newsroom|staff|desk|editors?|editorial|team|redaktion|rédaction|redaction|redacción"
+    r"\b(newsroom|staff|\w*desk|editors?|editorial|team|redaktion|rédaction|redaction|redacción"
     r"|redakcja|redazione|redação|news service|newswire|press release|admin|administrator|agencies"
     r"|agency|reporters?|correspondents?|web|wire|online|contributors?|bureau|webmaster"
     r"|редакц\w*|агентств\w*|редакція|σύνταξη|συντακτική|ομάδα)\b",
     re.IGNORECASE,
 )
 _AGENCIES = frozenset(
-    ["reuters", "ap", "afp", "dpa", "upi", "ansa", "efe", "tass", "pap", "apa", "ukrinform", "xinhua", "yonhap", "interfax", "unian", "anadolu", "bloomberg", "dpa-afx", "associated press", "the associated press", "ria novosti", "press association"]
+    (
+        "reuters",
+        "ap",
+        "afp",
+        "dpa",
+        "upi",
+        "ansa",
+        "efe",
+        "tass",
+        "pap",
+        "apa",
+        "ukrinform",
+        "xinhua",
+        "yonhap",
+        "interfax",
+        "unian",
+        "anadolu",
+        "bloomberg",
+        "dpa-afx",
+        "press association",
+        "associated press",
+        "the associated press",
+        "ria novosti",
+    )
 )
 _NOT_A_NAME = re.compile(r"https?://|www\.|@|\d{2,}|[<>{}]|\b(updated|published|posted|min read)\b")
 _PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))
@@ -64,13 +87,15 @@ def find_credits(
         if n
     }
     printed = printed_bylines(root)
+    found: list[str] = []
     for source in (jsonld.authors, from_meta(metadata), printed, hints):
         people = people_of(source, house)
-        if people:
-            break
+        if len(people) > len(found) and set(people) >= set(found):
+            # A later source may name all of the first one's people and more; never others instead.
+            found = people
     fallback = [*jsonld.authors, *jsonld.organizations, *from_meta(metadata), *hints]
     byline = next(iter([*printed, *fallback]), None)
-    return Credits(authors=tuple(people), byline=byline)
+    return Credits(authors=tuple(found), byline=byline)
 
 
 def from_meta(metadata: Metadata) -> list[str]:
@@ -89,7 +114,7 @@ def from_meta(metadata: Metadata) -> list[str]:
 def printed_bylines(root: HtmlElement) -> list[str]:
     """Return the lines that name authors, as printed, the first ones of the page."""
     found: list[str] = []
-    for element in _visible(root):
+    for element in visible(root):
         if not _is_byline(element):
             continue
         text = text_of(element).strip(" -–—|·•,/")
@@ -100,15 +125,6 @@ def printed_bylines(root: HtmlElement) -> list[str]:
     return found
 
 
-def _visible(root: HtmlElement) -> Iterable[HtmlElement]:
-    stack = [root]
-    while stack:
-        element = stack.pop()
-        if isinstance(element.tag, str) and element.get(REMOVED) is None:
-            yield element
-            stack.extend(reversed(element))
-
-
 def _is_byline(element: HtmlElement) -> bool:
     if element.tag in ("body", "html", "article", "main", "section", "meta", "link", "script"):
         return False
@@ -117,7 +133,7 @@ def _is_byline(element: HtmlElement) -> bool:
     names = (element.get("class") or "").lower().split()
     return any(
         name in _PERSON_BLOCK
-        or name.endswith(("-byline", "__byline", "author-name", "author__name", "_byline"))
+        or name.endswith(("byline", "author", "author-name", "author__name", "author_name"))
         or name.startswith(("byline",))
         for name in names
     )

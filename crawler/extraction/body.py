@@ -26,6 +26,7 @@ def find_body(
     *,
     known: Known,
     regions: list[HtmlElement],
+    h1: HtmlElement | None = None,
     furniture: Furniture | None = None,
 ) -> Body:
     """Return the story of a pruned page. `regions`: where the site file says it stands."""
@@ -33,7 +34,7 @@ def find_body(
         chosen = [block for region in regions for block in blocks_of(region)]
         return _body(clean_lines(chosen, known=known, furniture=furniture))
     blocks = blocks_of(root)
-    chosen, text = select_story(root, blocks)
+    chosen, text = select_story(root, blocks, h1=h1)
     if not chosen:
         chosen = _as_blocks(text, root)
     return _body(clean_lines(chosen, known=known, furniture=furniture))

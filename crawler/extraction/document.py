@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from lxml import etree, html
 from lxml.html import HtmlElement
@@ -212,8 +212,14 @@ BREAKING = frozenset(
 )
 
 
-def has_class(element: HtmlElement, names: frozenset[str]) -> bool:
-    return not names.isdisjoint((element.get("class") or "").split())
+def visible(root: HtmlElement) -> Iterator[HtmlElement]:
+    """Yield the elements in order, without those that are marked as removed."""
+    stack = [root]
+    while stack:
+        element = stack.pop()
+        if isinstance(element.tag, str) and element.get(REMOVED) is None:
+            yield element
+            stack.extend(reversed(element))
 
 
 def css_path(element: HtmlElement) -> str:

@@ -38,6 +38,13 @@ _FEED_FOOTER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BY_LINE = re.compile(r"^\W*(?:by|written by|von|par|por)\s+[^\W\d_]", re.IGNORECASE)
+_FOLLOW = re.compile(
+    r"^\W*(?:follow|subscribe|join|підписуйтесь|приєднуйтесь|подписывайтесь|присоединяйтесь"
+    r"|ακολουθήστε|síguenos|suivez|seguici|folgen sie|śledź|obserwuj|takip)\b.*"
+    r"\b(?:telegram|facebook|twitter|x|google news|whatsapp|viber|youtube|instagram|linkedin)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_LABEL = re.compile(r"^[^:\n]{2,30}:\s")
 _SHORT, _TAIL, _FIRST = 40, 4, 3
 
 
@@ -127,6 +134,8 @@ def _also_read(block: Block, following: list[Block]) -> str | None:
     """Tell a line such as "Also read: …" whose rest is a link, or that stands before one."""
     plain = plain_line(block.text)
     phrase = next((p for p in noise().also_read if _begins(plain, p)), None)
+    if phrase is None and _is_label_and_link(block):
+        return "line:also_read"
     if phrase is None or len(block.words) > _SHORT:
         return None
     if plain == phrase:
@@ -134,6 +143,16 @@ def _also_read(block: Block, following: list[Block]) -> str | None:
         return "line:also_read" if block.links or stands_by_link else None
     rest = len("".join(plain[len(phrase) :].split()))
     return "line:also_read" if block.links and block.link_chars >= 0.7 * rest else None
+
+
+def _is_label_and_link(block: Block) -> bool:
+    """Tell "See earlier: …" in words that nobody listed: a label, then a story's title as link."""
+    label = _LABEL.match(block.text)
+    if label is None or block.kind != "p" or len(block.links) != 1:
+        return False
+    title = block.links[0][0]
+    is_rest = block.text[label.end() :].strip(" .") == title.strip(" .")
+    return is_rest and len(title.split()) >= _FIRST and len(label[0].split()) <= _FIRST
 
 
 def _begins(plain: str, phrase: str) -> bool:
@@ -168,6 +187,8 @@ def _whole_line(block: Block, known: Known, *, is_tail: bool, is_first: bool) ->
         return "copyright"
     if length <= 25 and _CREDIT.match(block.text) and block.kind != "h":
         return "credit"
+    if length <= _SHORT and is_tail and _FOLLOW.match(block.text):
+        return "line:follow"
     if length <= 60 and _FEED_FOOTER.match(block.text):
         return "line:feed_footer"
     if _is_byline(block, plain, known, is_first=is_first):

@@ -26,10 +26,12 @@ _LINKED = 0.5
 _LONG = 12
 
 
-def select_story(root: HtmlElement, blocks: list[Block]) -> tuple[list[Block], str]:
+def select_story(
+    root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None
+) -> tuple[list[Block], str]:
     """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
     text = judged_text(root)
-    chosen = _matched(blocks, text)
+    chosen = _below_headline(_matched(blocks, text), blocks, h1)
     found = sum(len(block.words) for block in chosen)
     if not chosen or found < 0.5 * len(tokens(text)):
         return [], text
@@ -43,6 +45,19 @@ def select_story(root: HtmlElement, blocks: list[Block]) -> tuple[list[Block], s
         if _is_under(block.element, region) or _is_under(block.element, whole)
     ]
     return _with_missed(inside, {id(block) for block in chosen}, region), text
+
+
+def _below_headline(
+    chosen: list[Block], blocks: list[Block], h1: HtmlElement | None
+) -> list[Block]:
+    """Drop what stands above the headline, where most of the text stands below it."""
+    top = next((i for i, block in enumerate(blocks) if block.element is h1), None)
+    if h1 is None or top is None:
+        return chosen
+    below = {id(block) for block in blocks[top:]}
+    kept = [block for block in chosen if id(block) in below]
+    is_most = sum(len(b.words) for b in kept) > 0.7 * sum(len(b.words) for b in chosen)
+    return kept if is_most else chosen
 
 
 def _enclosing(region: HtmlElement) -> HtmlElement:

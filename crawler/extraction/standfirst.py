@@ -7,14 +7,15 @@ import re
 
 from lxml.html import HtmlElement
 
-from crawler.extraction.document import REMOVED, text_of
+from crawler.extraction.document import REMOVED, text_of, visible
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from pipelines.model import Hints
 
 _CLASS = re.compile(
     r"(?:^|[-_ ])(?:standfirst|dek|deck|subtitle|subheadline|sub-headline|subhead|strapline"
-    r"|kicker-text|article-lead|article__lead|excerpt|summary|chapo|sottotitolo|entradilla|lede)(?:$|[-_ ])",
+    r"|kicker-text|article-lead|article__lead|excerpt|summary|chapo|sottotitolo|entradilla|lede)"
+    r"(?:$|[-_ ])",
     re.IGNORECASE,
 )
 _CUT = re.compile(r"\s*(?:\[(?:…|\.\.\.|&hellip;)\]|…|\.\.\.)\s*$")
@@ -52,8 +53,8 @@ def printed_standfirst(root: HtmlElement, h1: HtmlElement | None) -> str | None:
         is_there = isinstance(element.tag, str) and element.get(REMOVED) is None
         if is_there and _is_standfirst(element):
             return text_of(element)
-    for element in root.iter("p", "h2", "div"):
-        if element.get(REMOVED) is None and _is_standfirst(element):
+    for element in visible(root):
+        if element.tag in ("p", "h2", "div") and _is_standfirst(element):
             return text_of(element)
     return None
 

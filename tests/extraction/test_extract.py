@@ -193,7 +193,16 @@ def test_sub_headings_lists_quotations_and_tables_stay_in_order() -> None:
         + paragraphs(SECOND, THIRD)
     )
     article = extract(page(body), URL, site=site())
-    assert article.article_body == f"{FIRST}\n\nWhat the ships carry\n\ntwo bridges,\nforty lorries\n\nWe sail when the ice lets us.\n\nShip | Tons\nAurelia | 9,000\n\n{SECOND}\n\n{THIRD}"
+    parts = (
+        FIRST,
+        "What the ships carry",
+        "two bridges,\nforty lorries",
+        "We sail when the ice lets us.",
+        "Ship | Tons\nAurelia | 9,000",
+        SECOND,
+        THIRD,
+    )
+    assert article.article_body == "\n\n".join(parts)
 
 
 def test_sign_off_and_copyright_line_at_the_end_are_removed() -> None:
