@@ -331,6 +331,12 @@ def test_wordpress_pages_through_its_posts_and_refuses_the_page_after_the_last(
     assert json.loads(body)["code"] == "rest_post_invalid_page_number"
 
 
+def test_a_short_link_leads_to_its_story(newsroom: Newsroom) -> None:
+    [post] = json.loads(get(newsroom.url("fjord_monitor", "/wp-json/wp/v2/posts?per_page=1"))[2])
+    status, headers, _ = get(newsroom.url("fjord_monitor", f"/?p={post['id']}"))
+    assert (status, headers["Location"]) == (301, post["link"])
+
+
 def test_older_stories_are_on_the_second_listing_page_only(newsroom: Newsroom) -> None:
     plain = {one.url for one in newsroom.expected("granit_bulletin")}
     archive = {one.url for one in newsroom.expected("granit_bulletin", archive=True)}
