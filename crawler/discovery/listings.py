@@ -37,7 +37,8 @@ _INVITATIONS = frozenset(
      "continua a leggere", "continua", "ler mais",
      "leia mais", "saiba mais", "continuar lendo", "devamını oku", "devamı", "haberin devamı",
      "czytaj więcej", "czytaj dalej", "więcej", "läs mer", "les mer", "læs mere", "lue lisää",
-     "lees meer", "lees verder", "続きを読む", "더보기", "阅读更多", "查看更多", "اقرأ المزيد", "קרא עוד"}
+     "lees meer", "lees verder",
+     "続きを読む", "더보기", "阅读更多", "查看更多", "اقرأ المزيد", "קרא עוד"}
 )  # fmt: skip
 _EDGES = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 _DATE_CLASS = re.compile(
@@ -251,7 +252,8 @@ def _is_in_pager(element: etree._Element) -> bool:
 def _says_next(element: etree._Element) -> bool:
     marks = (element.get("class") or "").lower().replace("-", " ").replace("_", " ").split()
     said = {_words(element).casefold(), (element.get("aria-label") or "").casefold().strip()}
-    return "next" in marks or bool(said & _NEXT_TEXT)
+    # "← Older posts" and "Next »" say the same as without their arrows.
+    return "next" in marks or bool((said | {_EDGES.sub("", one) for one in said}) & _NEXT_TEXT)
 
 
 def _page_number(url: str) -> int:

@@ -19,7 +19,9 @@ _BREAKS = frozenset(
      "blockquote", "figure", "figcaption", "section", "article", "hr", "img"}
 )  # fmt: skip
 _UNSEEN = frozenset({"script", "style", "noscript", "template", "svg", "iframe", "object"})
-_CUT_MARK = re.compile(r"\s*\[\s*(?:…|\.{3})\s*\]\s*$")
+# "[…]" ends an excerpt; behind a whole sentence it says nothing.
+_CUT_MARK_IN_SENTENCE = re.compile(r"(?<![.!?…\s])\s*\[\s*(?:…|\.{3})\s*\]$")
+_CUT_MARK = re.compile(r"([.!?…])\s*\[\s*(?:…|\.{3})\s*\]$")
 
 
 def plain_text(text: str | None) -> str | None:
@@ -48,7 +50,7 @@ def standfirst(text: str | None, *, link: str | None = None) -> str | None:
     shown = plain_text(_without_footer(text, link) if link else text)
     if shown is None or len(shown) > MAX_DESCRIPTION_CHARS:
         return None
-    return _CUT_MARK.sub("…", shown)
+    return _CUT_MARK.sub(r"\1", _CUT_MARK_IN_SENTENCE.sub("…", shown))
 
 
 def _unescaped(text: str) -> str:
