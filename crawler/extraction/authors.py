@@ -20,7 +20,7 @@ _BY = re.compile(
     re.IGNORECASE,
 )
 _AND = re.compile(
-    r"\s*(?:;|\||&|\band\b|\bund\b|\bet\b|\by\b|\be\b|\bκαι\b|\bта\b|\bі\b|\bи\b|,)\s*",
+    r"\s*(?:;|\||&|\band\b|\bund\b|(?-i:\bet\b|\by\b|\be\b)|\bκαι\b|\bта\b|\bі\b|\bи\b|,)\s*",
     re.IGNORECASE,
 )
 _ROLE = re.compile(
@@ -61,7 +61,17 @@ _AGENCIES = frozenset(
         "ria novosti",
     )
 )
-_NOT_A_NAME = re.compile(r"https?://|www\.|@|\d{2,}|[<>{}]|\b(updated|published|posted|min read)\b")
+_NOT_A_NAME = re.compile(
+    r"https?://|www\.|@|\d|[<>{}]|\.(?:com|org|net|de|uk)$|^the "
+    r"|\b(updated|published|posted|min read)\b"
+)
+_AUTHOR_PAGE = re.compile(
+    r"/(?:authors?|by|people|profile|staff|writers?|contributors?|team|journalists?|autor(?:en)?"
+    r"|auteurs?|autores)/",
+    re.IGNORECASE,
+)
+# Where a printed line stops naming people: its date, its separators.
+_LINE_END = re.compile(r"\s*(?:[|•·]|\d|\bupdated\b|\bpublished\b|\bposted\b)", re.IGNORECASE)
 _PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))
 _LONGEST_NAME, _LONGEST_BYLINE = 60, 200
 
@@ -86,12 +96,14 @@ def find_credits(
         for n in (publisher, metadata.first("og:site_name"), jsonld.publisher)
         if n
     }
-    printed = printed_bylines(root)
+    elements = byline_elements(root)
+    printed = [_printed(element) for element in elements]
+    linked = [name for element in elements for name in _author_links(element)]
+    sources = (jsonld.authors, from_meta(metadata), linked or printed, hints)
     found: list[str] = []
-    for source in (jsonld.authors, from_meta(metadata), printed, hints):
-        people = people_of(source, house)
+    for people in (people_of(source, house) for source in sources):
+        # A later source may name all of the first one's people and more; never others instead.
         if len(people) > len(found) and set(people) >= set(found):
-            # A later source may name all of the first one's people and more; never others instead.
             found = people
     fallback = [*jsonld.authors, *jsonld.organizations, *from_meta(metadata), *hints]
     byline = next(iter([*printed, *fallback]), None)
@@ -111,18 +123,29 @@ def from_meta(metadata: Metadata) -> list[str]:
     )
 
 
-def printed_bylines(root: HtmlElement) -> list[str]:
-    """Return the lines that name authors, as printed, the first ones of the page."""
-    found: list[str] = []
+def byline_elements(root: HtmlElement) -> list[HtmlElement]:
+    """Return the first element that names authors, and those that stand beside it."""
+    found: list[HtmlElement] = []
     for element in visible(root):
-        if not _is_byline(element):
+        if found and element.getparent() is not found[0].getparent():
             continue
-        text = text_of(element).strip(" -–—|·•,/")
-        if text and len(text) <= _LONGEST_BYLINE and text not in found:
-            found.append(text)
-        if len(found) >= 3:
-            break
+        if _is_byline(element) and 0 < len(_printed(element)) <= _LONGEST_BYLINE:
+            found.append(element)
     return found
+
+
+def _printed(element: HtmlElement) -> str:
+    return text_of(element).strip(" -–—|·•,/")
+
+
+def _author_links(element: HtmlElement) -> list[str]:
+    links = [element] if element.tag == "a" else element.iter("a")
+    return [
+        text_of(link)
+        for link in links
+        if "author" in (link.get("rel") or "").split()
+        or _AUTHOR_PAGE.search(link.get("href") or "")
+    ]
 
 
 def _is_byline(element: HtmlElement) -> bool:
@@ -147,11 +170,20 @@ def people_of(lines: Iterable[str], house: set[str]) -> list[str]:
     """
     people: list[str] = []
     for line in lines:
-        for part in _AND.split(_BY.sub("", line.strip())):
-            name = _BY.sub("", part.strip(" .,–—-·•\u00a0"))
-            if is_person(name, house) and name not in people:
-                people.append(name)
+        people += [name for name in _people_in(line, house) if name not in people]
     return people
+
+
+def _people_in(line: str, house: set[str]) -> Iterable[str]:
+    line, is_named = _BY.sub("", line.strip()), False
+    for part in _AND.split(_LINE_END.split(line)[0]):
+        name = _BY.sub("", part.strip(" .,–—-·•\u00a0"))
+        if is_person(name, house):
+            is_named = True
+            yield name
+        elif name and is_named:
+            # What follows is a title or a paper: "Ann Lee, Chief Officer and Head of Harbours".
+            return
 
 
 def is_person(name: str, house: set[str]) -> bool:
@@ -159,5 +191,7 @@ def is_person(name: str, house: set[str]) -> bool:
     if not plain or plain in house or plain in _AGENCIES or len(name) > _LONGEST_NAME:
         return False
     if _NOT_A_NAME.search(name.lower()) or _DESK.search(name) or _ROLE.search(name):
+        return False
+    if name[0].islower() and name[0] != "d":
         return False
     return 1 <= len(name.split()) <= 6 and not (plain.isdigit() or len(plain) < 2)
