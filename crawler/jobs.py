@@ -78,9 +78,13 @@ def preview(
     *,
     limit: int | None = None,
     dates: tuple[date | None, date | None] | None = None,
+    samples: int = 0,
 ) -> Crawled:
-    """Ask the sites' feeds and say what a crawl would ask for; no article is, nothing is stored."""
-    plan = Plan(sites=tuple(sites), limit=limit, dates=dates, is_dry=True)
+    """Ask the sites' feeds and say what a crawl would ask for; nothing is stored.
+
+    Of the articles, only the first `samples` of each site are asked for and read.
+    """
+    plan = Plan(sites=tuple(sites), limit=limit, dates=dates, is_dry=True, samples=samples)
     return _dry(settings, plan)
 
 

@@ -32,6 +32,7 @@ class LinkQueue:
         dates: tuple[date | None, date | None] | None,
         now: datetime,
         is_dry: bool = False,
+        samples: int = 0,
     ):
         self._site = site
         self._ledger = ledger
@@ -40,6 +41,7 @@ class LinkQueue:
         self._now = now
         # A dry run asks for no article and puts nothing down; it keeps what it would have asked.
         self._is_dry = is_dry
+        self._samples = samples
         self.would_ask: list[tuple[str, str]] = []
         self._asked: set[str] = set()
         self._refused_by_limit: set[str] = set()
@@ -81,6 +83,9 @@ class LinkQueue:
                     self._refused_by_limit.add(key)
                     report.skipped["limit"] += 1
         if self._is_dry:
+            sampled = chosen[: self._samples]
+            self._samples -= len(sampled)
+            yield from sampled
             return
         with self._ledger.state.transaction() as transaction:
             transaction.put_links(changed.values())

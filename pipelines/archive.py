@@ -293,7 +293,8 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
 
 def _http_head(exchange: Exchange) -> bytes:
     """Return status line and headers, those of the transfer put right: it is undone already."""
-    lines = [f"{exchange.http_version} {exchange.status} {warc.one_line(exchange.reason)}"]
+    version = exchange.http_version if exchange.http_version.startswith("HTTP/") else "HTTP/1.1"
+    lines = [f"{version} {exchange.status} {warc.one_line(exchange.reason)}"]
     for name, value in ((_text(name), _text(value)) for name, value in exchange.headers):
         if name.lower() == "transfer-encoding":
             lines.append(f"X-Archive-Orig-{name}: {value}")

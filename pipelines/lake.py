@@ -8,6 +8,8 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import os
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -249,7 +251,12 @@ class Lake:
 def connect_offline() -> duckdb.DuckDBPyConnection:
     """Return an empty DuckDB that speaks UTC and never fetches an extension."""
     connection = duckdb.connect(
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            # Where it puts what its memory does not hold; by default, the working folder.
+            "temp_directory": str(Path(tempfile.gettempdir()) / f"sitrep-duckdb-{os.getpid()}"),
+        }
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection

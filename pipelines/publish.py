@@ -36,6 +36,8 @@ DERIVATION = 1
 # Measured with 3.5 KB of text a row: a part of 17,000 rows is 23 MB, cheap to write again.
 MOST_ROWS = 20_000
 ROWS_A_GROUP = 10_000
+# DuckDB's share; what does not fit goes to disk. The whole program has 1.2 GB.
+MOST_MEMORY = "400MB"
 
 _NOTHING = Manifest(derivation=DERIVATION, recorded_at="", published_at="")
 
@@ -62,6 +64,7 @@ def publish(lake: Lake, *, now: datetime, rebuild: bool = False) -> PublishRepor
             sweep(lake.storage.folder, now=now)
             return PublishReport()
         with connect_offline() as connection:
+            connection.execute(f"SET memory_limit = '{MOST_MEMORY}'")
             report = _publish(lake, connection, base=base, until=until, now=now)
         sweep(lake.storage.folder, now=now)
         return report

@@ -52,6 +52,19 @@ def claim_dead(spool: Path) -> Iterator[Path]:
                 yield path
 
 
+def pending_captures(spool: Path) -> int:
+    """Count the exchanges that lie in the spool: not committed yet, or left by a dead run."""
+    count = 0
+    for path in spool.glob(f"*.warc.gz{OPEN_SUFFIX}"):
+        with path.open("rb") as file:
+            try:
+                found = warc.records(file, where=str(path))
+                count += sum(record.type in warc.CAPTURES for record in found)
+            except (warc.CutError, ArchiveError):
+                continue  # what is wrong with it is for the next run, or doctor, to say
+    return count
+
+
 def whole_length(path: Path) -> int:
     """Return where the last whole exchange ends: all behind it was never acknowledged."""
     with path.open("rb") as file:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from pipelines.errors import QueryError
 from pipelines.generations import current_parts
 from pipelines.lake import Lake, connect_offline
 from pipelines.schema import ARTICLES, TABLES
@@ -180,3 +182,26 @@ def scan(
 
 def _literal(when: datetime) -> str:
     return f"TIMESTAMPTZ '{when.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and rows that `sql` gives. Raises QueryError, in one line."""
+    try:
+        result = connection.execute(sql)
+        columns = [one[0] for one in result.description or ()]
+        return columns, [list(row) for row in result.fetchall()] if columns else []
+    except duckdb.Error as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise QueryError(
+            lines[0] if lines else "was refused",
+            where="SQL",
+            remedy="see `sitrep query --help` for the views",
+        ) from error
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
+) -> list[dict[str, Any]]:
+    """Return rows as dictionaries, times aware in UTC."""
+    table: pa.Table = connection.execute(sql, list(parameters)).to_arrow_table()
+    return table.to_pylist()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 import click
 
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.console import Out
-from crawler.preview import preview
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
@@ -49,7 +49,7 @@ def crawl(
     sites = _chosen(context, names, everything=everything, due=due)
     dates = _dates(first, last)
     if dry_run:
-        return _dry_run(context, sites, dates)
+        return _dry_run(context, sites, limit=limit, dates=dates)
     with context.out.progress("crawling") as show:
         done = jobs.crawl(context.settings, sites, limit=limit, dates=dates, progress=show)
     context.out.result(done.report.as_json())
@@ -86,19 +86,34 @@ def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, 
 
 
 def _dry_run(
-    context: Context, sites: Sequence[Site], dates: tuple[date | None, date | None] | None
+    context: Context,
+    sites: Sequence[Site],
+    *,
+    limit: int | None,
+    dates: tuple[date | None, date | None] | None,
 ) -> int:
-    result = preview(context.settings, sites, dates=dates)
-    context.out.result(result.as_json())
-    for site in result.sites:
-        context.out.say(
-            f"{site.site}: {len(site.asks)} to ask for, skipped {site.skipped or 'none'}"
+    done = jobs.preview(context.settings, sites, limit=limit, dates=dates)
+    told: list[dict[str, Any]] = []
+    for site in done.report.sites.values():
+        asks = [{"url": url, "reason": why} for url, why in done.would_ask.get(site.site, [])]
+        told.append(
+            {
+                "site": site.site,
+                "discovered": site.counts["discovered"],
+                "would_ask": asks,
+                "skipped": dict(site.skipped),
+                "errors": site.errors,
+            }
         )
-        for ask in site.asks:
+    context.out.result({"sites": told})
+    for one in told:
+        skipped = _reasons(one["skipped"]) or "none"
+        context.out.say(f"{one['site']}: {len(one['would_ask'])} to ask for, skipped {skipped}")
+        for ask in one["would_ask"]:
             context.out.say(f"  {ask['reason']:<9} {ask['url']}")
-        for error in site.errors:
+        for error in one["errors"]:
             context.out.say(f"  failed    {error['url']}: {error['error']}")
-    return int(any(site.errors for site in result.sites))
+    return done.report.exit_status
 
 
 def tell(out: Out, report: RunReport, settings: Settings) -> None:
@@ -118,5 +133,5 @@ def tell(out: Out, report: RunReport, settings: Settings) -> None:
     out.say(f"run {report.run_id}, lake {settings.lake}")
 
 
-def _reasons(skipped: dict[str, int]) -> str:
+def _reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in sorted(skipped.items()))

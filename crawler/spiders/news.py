@@ -39,6 +39,7 @@ class Plan:
     limit: int | None = None
     dates: tuple[date | None, date | None] | None = None
     is_dry: bool = False
+    samples: int = 0  # articles that a dry run reads all the same
 
 
 class NewsSpider(scrapy.Spider):
@@ -59,6 +60,7 @@ class NewsSpider(scrapy.Spider):
                 dates=plan.dates,
                 now=run.report.started_at,
                 is_dry=plan.is_dry,
+                samples=plan.samples,
             )
             for site in plan.sites
         }

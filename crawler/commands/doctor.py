@@ -1,0 +1,54 @@
+"""`sitrep doctor`: every part checked, each problem with its remedy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from crawler.commands.common import Context, verb
+from pipelines.doctor import Finding, examine
+from pipelines.errors import SiteError
+from pipelines.lake import Lake
+from pipelines.state import State
+
+
+@click.command()
+@verb
+def doctor(context: Context) -> int:
+    """Check site files, lake, archive and state against each other.
+
+    Exit status 1 for errors (wrong, missing, doubled); warnings alone exit 0.
+    """
+    findings = _site_files(context)
+    lake = Lake.open(context.settings.lake)
+    state = State.open(context.settings.state)
+    try:
+        findings += examine(lake, state, spool=context.settings.spool_folder)
+    finally:
+        state.close()
+    failed = any(one.level == "error" for one in findings)
+    context.out.result({"ok": not failed, "findings": [asdict(one) for one in findings]})
+    for one in findings:
+        style = "red" if one.level == "error" else "yellow"
+        context.out.say(f"{one.level}: {one.where}: {one.what}; {one.remedy}", style=style)
+    context.out.say("something is wrong" if failed else "all parts agree")
+    return int(failed)
+
+
+def _site_files(context: Context) -> list[Finding]:
+    findings = []
+    for name in context.register.names:
+        try:
+            context.register.site(name)
+        except SiteError as error:
+            findings.append(
+                Finding(
+                    check="sites",
+                    level="error",
+                    where=error.where or name,
+                    what=error.message,
+                    remedy=error.remedy or "mend the file",
+                )
+            )
+    return findings

@@ -1,0 +1,48 @@
+"""`sitrep query`: SQL over the lake."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from crawler.commands.common import Context, verb
+from pipelines.lake import Lake
+from pipelines.views import ask, connect
+
+# A cell of a whole article would bury the table it stands in.
+MOST_CHARACTERS = 120
+
+
+@click.command()
+@click.argument("sql")
+@click.option(
+    "--as-of",
+    type=click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]),
+    metavar="TIME",
+    help="As it was known then (UTC), by recorded_at.",
+)
+@verb
+def query(context: Context, *, sql: str, as_of: datetime | None) -> None:
+    """Ask the lake in SQL (DuckDB).
+
+    Views: articles, revisions, revisions_all, captures, relations, clusters, edits,
+    removed_blocks, runs. All times are in UTC.
+
+    \b
+    sitrep query "SELECT site, headline, date_published FROM articles ORDER BY 3 DESC LIMIT 10"
+    sitrep query "SELECT * FROM edits WHERE list_contains(change, 'body')"
+    """
+    lake = Lake.open(context.settings.lake)
+    when = as_of.replace(tzinfo=UTC) if as_of else None
+    with connect(lake, as_of=when) as connection:
+        columns, rows = ask(connection, sql)
+    context.out.result({"columns": columns, "rows": rows})
+    context.out.table(columns, [[_short(cell) for cell in row] for row in rows])
+    context.out.say(f"{len(rows)} rows" if len(rows) != 1 else "1 row")
+
+
+def _short(cell: object) -> object:
+    if isinstance(cell, str) and len(cell) > MOST_CHARACTERS:
+        return cell[: MOST_CHARACTERS - 1].replace("\n", " ") + "…"
+    return cell

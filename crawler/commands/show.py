@@ -1,0 +1,164 @@
+"""`sitrep show`: one article, what was removed from it, its versions, its bytes."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from typing import Any
+
+import click
+
+from crawler.commands.common import Context, verb
+from crawler.console import Out, plain
+from crawler.ingest import key_of
+from pipelines.archive import read_page
+from pipelines.errors import UsageError
+from pipelines.lake import Lake
+from pipelines.schema import Row
+from pipelines.state import State
+from pipelines.views import connect, rows_of
+
+
+@click.command()
+@click.argument("article", metavar="URL-or-ID")
+@click.option("--revision", type=click.IntRange(min=1), metavar="N", help="This version of it.")
+@click.option("--diff", is_flag=True, help="What this version changed in the one before.")
+@click.option("--raw", is_flag=True, help="The bytes as they were fetched, from the archive.")
+@verb
+def show(context: Context, *, article: str, revision: int | None, diff: bool, raw: bool) -> None:
+    """Show an article by its address or id: text, dates, what was removed and by which rule."""
+    lake = Lake.open(context.settings.lake)
+    versions = _versions(lake, _article_id(context, lake, article), article)
+    row = _chosen(versions, revision, article)
+    if raw:
+        _raw(context.out, lake, row)
+    elif diff:
+        _diff(context.out, versions, row)
+    else:
+        _article(context.out, row, versions)
+
+
+def _article_id(context: Context, lake: Lake, article: str) -> str:
+    """Return the id that an address or an id means; unknown ones are left for `_versions`."""
+    if "://" not in article:
+        return article
+    site = context.register.owner(article)
+    state = State.open(context.settings.state)
+    try:
+        known = state.article_at(site.name, key_of(article, site)) if site else None
+    finally:
+        state.close()
+    if known is not None:
+        return known.article_id
+    with connect(lake) as connection:
+        sql = "SELECT article_id FROM articles WHERE url = ? OR canonical_url = ? LIMIT 1"
+        found = connection.execute(sql, [article, article]).fetchone()
+    return found[0] if found else article
+
+
+def _versions(lake: Lake, article_id: str, asked: str) -> list[Row]:
+    sql = "SELECT * FROM revisions WHERE article_id = ? ORDER BY revision"
+    with connect(lake) as connection:
+        found = rows_of(connection, sql, [article_id])
+    if not found:
+        raise UsageError(
+            "no such article in the lake", where=asked, remedy="see `sitrep query`, or crawl it"
+        )
+    return found
+
+
+def _chosen(versions: list[Row], revision: int | None, asked: str) -> Row:
+    by_number = {row["revision"]: row for row in versions}
+    number = revision or max(by_number)
+    if number not in by_number:
+        known = ", ".join(map(str, by_number))
+        raise UsageError(f"has no revision {number}", where=asked, remedy=f"there are {known}")
+    return by_number[number]
+
+
+def _raw(out: Out, lake: Lake, row: Row) -> None:
+    page = read_page(lake.storage, (row["warc_path"], row["warc_offset"]))
+    head = {"url": page.url, "status": page.status, "fetched_at": page.fetched_at}
+    if out.is_json:
+        text = page.body.decode("utf-8", "replace")
+        out.result({**head, "headers": dict(page.headers), "body": text})
+        return
+    sys.stdout.buffer.write(page.body)
+    sys.stdout.buffer.flush()
+
+
+def _diff(out: Out, versions: list[Row], row: Row) -> None:
+    before = next((one for one in versions if one["revision"] == row["previous_revision"]), None)
+    lines = difference(before, row) if before else []
+    change = {"article_id": row["article_id"], "revision": row["revision"]}
+    out.result({**change, "change": row["change"], "diff": lines})
+    if before is None:
+        out.say("the first version: nothing before it")
+    show_difference(out, lines)
+
+
+def difference(before: Row, after: Row) -> list[str]:
+    """Return a unified difference of two versions, headline and standfirst included."""
+    return list(
+        difflib.unified_diff(
+            _lines(before), _lines(after), f"revision {before['revision']}",
+            f"revision {after['revision']}", lineterm="", n=1,
+        )
+    )  # fmt: skip
+
+
+def show_difference(out: Out, lines: list[str]) -> None:
+    for line in lines:
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+        out.say(line, style=style)
+
+
+def _lines(row: Row) -> list[str]:
+    head = [row["headline"] or "", row["description"] or "", ", ".join(row["authors"] or ())]
+    return [*head, *(row["article_body"] or "").split("\n")]
+
+
+def _article(out: Out, row: Row, versions: list[Row]) -> None:
+    out.result({**row, "revisions": [{k: one[k] for k in _VERSION} for one in versions]})
+    if out.is_json:
+        return
+    out.say(row["headline"] or "(no headline)", style="bold")
+    for line in _facts(row):
+        out.say(line, style="dim")
+    out.say()
+    out.say(row["article_body"])
+    out.say()
+    for block in row["removed_blocks"] or ():
+        text = " ".join(block["text"].split())
+        out.say(f"removed  {block['rule']}  at {block['selector']}", style="yellow")
+        out.say(f"         {text[:100]}", style="dim")
+    for one in versions[1:]:
+        when, what = plain(one["recorded_at"]), ", ".join(one["change"] or ())
+        out.say(f"revision {one['revision']}  {when}  changed: {what}", style="cyan")
+
+
+_VERSION = ("revision", "extraction", "change", "previous_revision", "recorded_at", "fetched_at")
+
+
+def _facts(row: Row) -> list[str]:
+    facts: dict[str, Any] = {
+        "": row["description"],
+        "by": ", ".join(row["authors"] or ()) or row["byline"],
+        "published": _published(row),
+        "url": row["url"],
+        "id": f"{row['article_id']} revision {row['revision']}, {row['word_count']} words, "
+        f"{row['in_language']}, read by {row['extractor']}",
+        "archive": f"{row['warc_path']} at {row['warc_offset']}",
+    }
+    return [f"{name} {value}".strip() for name, value in facts.items() if value]
+
+
+def _published(row: Row) -> str | None:
+    if row["date_published"] is None:
+        return None
+    text = f"{plain(row['date_published'])} (from {row['date_published_source']}"
+    if row["date_published_raw"]:
+        text += f": {row['date_published_raw']!r}"
+    if row["time_zone_assumed"]:
+        text += f", zone assumed: {row['time_zone_assumed']}"
+    return text + ")"

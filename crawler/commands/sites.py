@@ -1,0 +1,140 @@
+"""`sitrep sites`: the register."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler import jobs
+from crawler.commands.common import Context, verb
+from crawler.fixture import compare
+from crawler.site import Site
+from pipelines.errors import SiteError
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "sites"
+
+
+@click.group()
+def sites() -> None:
+    """The register of sites: list, show, check against the live site, test against a page."""
+
+
+@sites.command("list")
+@verb
+def list_(context: Context) -> int:
+    """List every site; a file that is wrong is named with its error."""
+    rows, wrong = [], []
+    for name in context.register.names:
+        try:
+            rows.append(_row(context.register.site(name)))
+        except SiteError as error:
+            wrong.append({"site": name, "error": str(error)})
+    context.out.result({"sites": rows, "errors": wrong})
+    columns = ("site", "publisher", "home", "in_language", "every", "sources")
+    context.out.table(columns, [[row[name] for name in columns] for row in rows])
+    for one in wrong:
+        context.out.say(f"{one['site']}: {one['error']}", style="red")
+    return int(bool(wrong))
+
+
+def _row(site: Site) -> dict[str, Any]:
+    kinds = ("feeds", "sitemaps", "listings")
+    sources = [f"{len(getattr(site, kind))} {kind}" for kind in kinds if getattr(site, kind)]
+    return {
+        "site": site.name,
+        "publisher": site.publisher,
+        "home": site.home,
+        "in_language": list(site.in_language),
+        "every": str(site.every),
+        "sources": [*sources, *(["wordpress"] if site.wordpress else [])],
+        "unverified": list(site.unverified),
+    }
+
+
+@sites.command()
+@click.argument("name", metavar="SITE")
+@verb
+def show(context: Context, *, name: str) -> None:
+    """Show one site as it is read: every key with its value, defaults included."""
+    site = context.register.site(name)
+    data = site.model_dump(mode="json")
+    context.out.result(data)
+    for key, value in data.items():
+        mark = "  (unverified)" if key in site.unverified else ""
+        context.out.say(f"{key:<12} {value}{mark}")
+
+
+@sites.command()
+@click.argument("name", metavar="SITE")
+@verb
+def check(context: Context, *, name: str) -> int:
+    """Ask SITE's feeds and three of its articles, and say what works; nothing is stored.
+
+    Exit status 1 when a source gives nothing, or an article cannot be read.
+    """
+    site = context.register.site(name)
+    listed = jobs.preview(context.settings, [site], samples=3)
+    report = listed.report.site(name)
+    result = {
+        "site": name,
+        "discovered": report.counts["discovered"],
+        "would_ask": len(listed.would_ask.get(name, [])),
+        "skipped": dict(report.skipped),
+        "samples": [
+            {"url": url, "headline": a.headline, "words": a.word_count, "refusal": a.refusal}
+            for url, a in listed.articles.items()
+        ],
+        "errors": report.errors,
+        "unverified": list(site.unverified),
+    }
+    context.out.result(result)
+    _tell_check(context, result)
+    unread = any(one["refusal"] for one in result["samples"])
+    return int(bool(report.errors) or not report.counts["discovered"] or unread)
+
+
+def _tell_check(context: Context, result: dict[str, Any]) -> None:
+    out = context.out
+    out.say(f"{result['discovered']} article links, skipped {result['skipped'] or 'none'}")
+    for one in result["samples"]:
+        said = f"refused: {one['refusal']}" if one["refusal"] else f"{one['words']} words"
+        out.say(f"  {one['url']}: {one['headline']} ({said})")
+    for error in result["errors"]:
+        out.say(f"  failed: {error['url']}: {error['error']}", style="red")
+    if result["unverified"]:
+        out.say(f"not yet verified by anybody: {', '.join(result['unverified'])}", style="yellow")
+
+
+@sites.command()
+@click.argument("name", metavar="SITE")
+@click.option(
+    "--page", type=click.Path(path_type=Path), help="Folder of page and expected article."
+)
+@verb
+def test(context: Context, *, name: str, page: Path | None) -> int:
+    """Read SITE's look-alike page and compare it, field by field, with the article expected."""
+    site = context.register.site(name)
+    folder = page or FIXTURES / name
+    if not folder.is_dir():
+        raise SiteError(
+            "no look-alike page", where=str(folder), remedy="give --page, or run in a checkout"
+        )
+    fields = compare(site, folder)
+    ok = all(one.ok for one in fields)
+    context.out.result(
+        {
+            "site": name,
+            "ok": ok,
+            "fields": [
+                {"field": f.field, "ok": f.ok, "expected": f.expected, "got": f.got} for f in fields
+            ],
+        }
+    )
+    for one in fields:
+        context.out.say(f"{'ok   ' if one.ok else 'WRONG'} {one.field}")
+        if not one.ok:
+            context.out.say(f"      expected {one.expected!r}", style="green")
+            context.out.say(f"      got      {one.got!r}", style="red")
+    return int(not ok)

@@ -1,0 +1,102 @@
+"""`sitrep status`: what is there, and how it stands."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler.commands.common import Context, verb
+from crawler.report import iso
+from pipelines.errors import LakeError
+from pipelines.lake import Lake
+from pipelines.spool import pending_captures
+from pipelines.state import State
+from pipelines.views import ask, connect
+
+
+@click.command()
+@verb
+def status(context: Context) -> None:
+    """Say how each site stands: last run, last success, articles, pending links; and the disk."""
+    settings = context.settings
+    articles = _articles(settings.lake)
+    state = State.open(settings.state)
+    try:
+        sites = [_site(state, name, articles.get(name, 0)) for name in context.register.names]
+    finally:
+        state.close()
+    result = {
+        "lake": settings.lake,
+        "articles": sum(articles.values()),
+        "sites": sites,
+        "pending_captures": pending_captures(settings.spool_folder),
+        "disk": _disk(settings.lake, settings.spool_folder),
+    }
+    context.out.result(result)
+    context.out.table(
+        ("site", "articles", "pending", "last run", "last success", "last error"),
+        [[s["site"], s["articles"], s["pending_links"], *(s[k] for k in _TIMES)] for s in sites],
+    )
+    disk = result["disk"]
+    context.out.say(
+        f"lake {settings.lake}: {result['articles']} articles, {_size(disk['lake_bytes'])}; "
+        f"{result['pending_captures']} captures pending; {_size(disk['free_bytes'])} free"
+    )
+
+
+_TIMES = ("last_run", "last_success", "last_error")
+
+
+def _articles(lake: str) -> dict[str, int]:
+    try:
+        opened = Lake.open(lake)
+    except LakeError:
+        if Path(lake, "_sitrep.json").exists():
+            raise
+        return {}  # no lake yet is a state of things, not an error
+    with connect(opened) as connection:
+        _, rows = ask(connection, "SELECT site, count(*) FROM articles GROUP BY site")
+    return {str(site): int(count) for site, count in rows}
+
+
+def _site(state: State, name: str, articles: int) -> dict[str, Any]:
+    known = state.site(name)
+    return {
+        "site": name,
+        "articles": articles,
+        "pending_links": state.link_counts(name).get("pending", 0),
+        "last_run": iso(known.last_run) if known.last_run else None,
+        "last_success": iso(known.last_success) if known.last_success else None,
+        "last_error": known.last_error,
+    }
+
+
+def _disk(lake: str, spool: Path) -> dict[str, int]:
+    there = next(p for p in (Path(lake).absolute(), *Path(lake).absolute().parents) if p.exists())
+    return {
+        "lake_bytes": _bytes(Path(lake)),
+        "spool_bytes": _bytes(spool),
+        "free_bytes": shutil.disk_usage(there).free,
+    }
+
+
+def _bytes(folder: Path) -> int:
+    # A part that several generations share is one file on disk.
+    sizes = {}
+    for file in folder.rglob("*") if folder.is_dir() else ():
+        if file.is_file() and not file.is_symlink():
+            stat = file.stat()
+            sizes[stat.st_ino] = stat.st_size
+    return sum(sizes.values())
+
+
+def _size(size: int) -> str:
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
