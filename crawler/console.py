@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -26,14 +27,16 @@ from pipelines.errors import SitrepError
 # What a library says at INFO is of use to those who ask for it.
 _CHATTY = ("scrapy", "twisted", "asyncio", "trafilatura", "htmldate", "py.warnings", "courlan")
 
+PIPE_WIDTH = 160
+
 
 class Out:
     """Where a command's words go. `is_json` decides which of the two faces it shows."""
 
     def __init__(self, *, is_json: bool):
         self.is_json = is_json
-        self.people = Console(stderr=is_json, highlight=False, soft_wrap=True)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.people = _console(stderr=is_json)
+        self.err = _console(stderr=True)
 
     def result(self, data: Mapping[str, Any]) -> None:
         """Print the one JSON object, when JSON was asked for."""
@@ -55,11 +58,10 @@ class Out:
             title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
         )
         for name in columns:
-            table.add_column(name, overflow="fold")
+            table.add_column(escape(name), overflow="fold")
         for row in rows:
-            table.add_row(*("" if cell is None else _cell(cell) for cell in row))
-        # A pipe has no width: rows are not to be cut there.
-        self.people.print(table, width=None if self.people.is_terminal else 200, markup=False)
+            table.add_row(*("" if cell is None else escape(_cell(cell)) for cell in row))
+        self.people.print(table, soft_wrap=False)
 
     def error(self, error: SitrepError) -> None:
         if self.is_json:
@@ -91,8 +93,18 @@ class Out:
             yield show
 
 
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    # A pipe has no width of its own; rich would take 80 and break every row.
+    return (
+        console
+        if console.is_terminal
+        else Console(stderr=stderr, highlight=False, soft_wrap=True, width=PIPE_WIDTH)
+    )
+
+
 def plain(value: object) -> object:
-    """Return what JSON can hold: times as ISO 8601 with Z, durations in seconds, tuples as lists."""
+    """Return what JSON can hold: times as ISO 8601 with Z, durations in seconds."""
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, date):

@@ -27,7 +27,7 @@ from pipelines.revise import (
     next_revision,
     settled,
 )
-from pipelines.state import ArticleState, merged_hints
+from pipelines.state import ArticleState, LinkStatus, merged_hints
 from pipelines.urls import canonical_url, is_home
 
 logger = logging.getLogger(__name__)
@@ -252,6 +252,14 @@ class Ingest:
         self._ledger.add_aliases(
             page.location.warc_path, site.name, dict.fromkeys(keys), article_id
         )
+
+
+def link_status(verdict: str) -> LinkStatus:
+    """Return what a link is on record as, after a capture with this verdict."""
+    word, _, reason = verdict.partition(":")
+    if word == Verdict.FAILED:
+        return "gone" if reason in {"http_404", "http_410"} else "failed"
+    return "refused" if word == Verdict.REFUSED else "done"
 
 
 def key_of(url: str, site: Site) -> str:

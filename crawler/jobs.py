@@ -27,6 +27,7 @@ from crawler.run import Run, new_run_id, open_lake_and_state, site_lease
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.spiders.news import NewsSpider, Plan
+from pipelines.errors import SitrepError
 from pipelines.lake import Lake
 from pipelines.model import Article
 from pipelines.state import State
@@ -151,7 +152,7 @@ def _run(run: Run, plan: Plan, progress: Progress) -> Crawled:
         raise watch.error
     spider = crawler.spider
     if not isinstance(spider, NewsSpider):
-        raise RuntimeError("Scrapy could not start the spider; its log says why")
+        raise SitrepError("Scrapy could not start the spider; `-v` shows its log")
     return Crawled(
         report=run.report,
         outcomes=spider.outcomes,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import cast
 
 from crawler.frontier import Ask, Known, Skip, decide
 from crawler.ingest import key_of
@@ -61,7 +60,8 @@ class LinkQueue:
         """Yield those of `links` that are asked for; count the others by reason."""
         keyed = {link.url: key for link in links if (key := self._key(link)) is not None}
         known = self._ledger.links(self._site.name, set(keyed.values()))
-        chosen, changed = [], {}
+        chosen: list[Link] = []
+        changed: dict[str, LinkState] = {}
         for link in links:
             key = keyed.get(link.url)
             if key is None:
@@ -91,7 +91,7 @@ class LinkQueue:
             transaction.put_links(changed.values())
         yield from chosen
 
-    def close(self, link: Link, status: str, capture: Capture | None) -> None:
+    def close(self, link: Link, status: LinkStatus, capture: Capture | None) -> None:
         """Put down what became of a link; it lasts when the batch of its capture is committed."""
         if self._is_dry:
             return
@@ -99,7 +99,7 @@ class LinkQueue:
         before = self._ledger.link(self._site.name, key) or self._new(link, key)
         after = replace(
             before,
-            status=cast("LinkStatus", status),
+            status=status,
             attempts=before.attempts + 1 if status == "failed" else 0,
             article_id=(capture.article_id if capture else None) or before.article_id,
             last_fetched=capture.page.fetched_at if capture else before.last_fetched,

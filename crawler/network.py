@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 
 
-class PrivateAddressError(DNSLookupError):  # type: ignore[misc] # Twisted is untyped here
+class PrivateAddressError(DNSLookupError):
     """A page led to an address that is not public."""
 
     def __init__(self, host: str, address: str):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from crawler.ingest import Ingest, key_of
+from crawler.ingest import Ingest, key_of, link_status
 from crawler.register import Register
 from crawler.site import Site
 from pipelines.archive import read_pages, warc_path_of
@@ -76,11 +76,9 @@ def _close_link(ledger: Ledger, page: Page, site: Site, capture: Capture) -> Non
     known = ledger.link(site.name, key_of(page.requested_url, site))
     if known is None:
         return
-    status = "done" if page.status in {200, 304} else "gone" if page.status in {404, 410} else None
-    if capture.verdict.startswith(Verdict.REFUSED):
-        status = "refused"
-    if status is None:
-        return
+    status = link_status(capture.verdict)
+    if status == "failed":
+        return  # it stays pending, and is asked again
     closed = LinkState(
         site=known.site,
         url_key=known.url_key,

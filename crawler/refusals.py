@@ -5,7 +5,7 @@ from __future__ import annotations
 from scrapy.exceptions import IgnoreRequest
 
 
-class NotAskedError(IgnoreRequest):  # type: ignore[misc] # Scrapy's exceptions are untyped
+class NotAskedError(IgnoreRequest):
     """`reason` is the word under `skipped`: `robots`, `foreign_host`."""
 
     def __init__(self, reason: str, url: str):

@@ -45,9 +45,11 @@ def examine(lake: Lake, state: State, *, spool: Path) -> Iterator[Finding]:
 
 
 def _tables(lake: Lake) -> Iterator[Finding]:
+    """A table that cannot be read raises, and is reported as such."""
     with connect(lake) as connection:
         for view in ("revisions_all", "captures", "relations", "runs"):
             ask(connection, f"SELECT count(*) FROM {view}")  # noqa: S608 - our own names
+    yield from ()
 
 
 def _articles(lake: Lake) -> Iterator[Finding]:

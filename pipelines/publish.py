@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 DERIVATION = 1
 # Measured with 3.5 KB of text a row: a part of 17,000 rows is 23 MB, cheap to write again.
 MOST_ROWS = 20_000
+# The same in words, so that long reports make no part that takes gigabytes to write.
+MOST_WORDS = 12_000_000
 ROWS_A_GROUP = 10_000
-# DuckDB's share; what does not fit goes to disk. The whole program has 1.2 GB.
-MOST_MEMORY = "400MB"
 
 _NOTHING = Manifest(derivation=DERIVATION, recorded_at="", published_at="")
 
@@ -64,7 +64,8 @@ def publish(lake: Lake, *, now: datetime, rebuild: bool = False) -> PublishRepor
             sweep(lake.storage.folder, now=now)
             return PublishReport()
         with connect_offline() as connection:
-            connection.execute(f"SET memory_limit = '{MOST_MEMORY}'")
+            # A limit would make a publish fail (tried, at 400 MB); this keeps it low instead.
+            connection.execute("SET threads = 1; SET preserve_insertion_order = false")
             report = _publish(lake, connection, base=base, until=until, now=now)
         sweep(lake.storage.folder, now=now)
         return report
@@ -198,7 +199,7 @@ def _find_affected(connection: duckdb.DuckDBPyConnection, *, since: str) -> None
     connection.execute(
         """
         CREATE TABLE affected AS
-        SELECT h.article_id, h.month, h.first_recorded, r.filename
+        SELECT h.article_id, h.month, h.first_recorded, r.word_count, r.filename
         FROM heads h
         JOIN revisions_all r ON r.article_id = h.article_id
             AND r.revision = h.newest.revision
@@ -227,24 +228,31 @@ def _place(
     scan(connection, files, ARTICLES, filename=True).create_view("published")
     rows = connection.sql(
         """
-        SELECT a.article_id, a.month, p.filename AS part
+        SELECT a.article_id, a.month, a.word_count, p.filename
         FROM affected a LEFT JOIN published p ON a.article_id = p.article_id
         ORDER BY a.first_recorded, a.article_id
         """
     ).fetchall()
-    sizes = {_slot(part): base.parts[part] for part in parts}
+    sizes = connection.sql(
+        "SELECT filename, count(*), sum(word_count) FROM published GROUP BY filename"
+    ).fetchall()
+    room = {_slot(part.removeprefix(f"{folder}/")): (rows, words) for part, rows, words in sizes}
     placed: dict[_Key, list[str]] = defaultdict(list)
-    for article_id, month, part in rows:
-        key = _slot(part.removeprefix(f"{folder}/")) if part else _room(sizes, _folder(month))
-        sizes[key] = sizes.get(key, 0) + (part is None)
+    for article_id, month, words, part in rows:
+        if part:
+            key = _slot(part.removeprefix(f"{folder}/"))
+        else:
+            key = _last_with_room(room, _folder(month))
+            held, spoken = room.get(key, (0, 0))
+            room[key] = (held + 1, spoken + words)
         placed[key].append(article_id)
     return dict(placed)
 
 
-def _room(sizes: dict[_Key, int], folder: str) -> _Key:
+def _last_with_room(sizes: Mapping[_Key, tuple[int, int]], folder: str) -> _Key:
     last = max((slot for name, slot in sizes if name == folder), default=0)
-    full = sizes.get((folder, last), 0) >= MOST_ROWS
-    return folder, last + full
+    rows, words = sizes.get((folder, last), (0, 0))
+    return folder, last + (rows >= MOST_ROWS or words >= MOST_WORDS)
 
 
 def _part(

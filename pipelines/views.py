@@ -203,5 +203,5 @@ def rows_of(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
 ) -> list[dict[str, Any]]:
     """Return rows as dictionaries, times aware in UTC."""
-    table: pa.Table = connection.execute(sql, list(parameters)).to_arrow_table()
+    table: pa.Table = connection.sql(sql, params=list(parameters)).to_arrow_table()
     return table.to_pylist()

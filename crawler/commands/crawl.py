@@ -11,7 +11,6 @@ import click
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.console import Out
-from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
 from pipelines.errors import UsageError
@@ -52,8 +51,10 @@ def crawl(
         return _dry_run(context, sites, limit=limit, dates=dates)
     with context.out.progress("crawling") as show:
         done = jobs.crawl(context.settings, sites, limit=limit, dates=dates, progress=show)
-    context.out.result(done.report.as_json())
-    tell(context.out, done.report, context.settings)
+    report = done.report.as_json()
+    context.out.result(report)
+    tell(context.out, report)
+    context.out.say(f"run {done.report.run_id}, lake {context.settings.lake}")
     return done.report.exit_status
 
 
@@ -116,21 +117,22 @@ def _dry_run(
     return done.report.exit_status
 
 
-def tell(out: Out, report: RunReport, settings: Settings) -> None:
-    """Show a run to people: a line a site, then what went wrong."""
-    columns = ("site", "discovered", "fetched", "304", "new", "changed", "same", "copies", "failed")
-    names = (
-        "discovered", "fetched", "not_modified", "new", "changed", "unchanged", "duplicates", "failed",
-    )  # fmt: skip
+_COLUMNS = {
+    "discovered": "listed", "fetched": "fetched", "not_modified": "304", "new": "new",
+    "changed": "changed", "unchanged": "same", "duplicates": "copies", "failed": "failed",
+}  # fmt: skip
+
+
+def tell(out: Out, report: Mapping[str, Any]) -> None:
+    """Show a run, as `--json` gives it, to people: a line a site, then what could not be had."""
     rows = [
-        [site.site, *(site.counts[n] for n in names), _reasons(site.skipped)]
-        for site in report.sites.values()
+        [site["site"], *(site[name] for name in _COLUMNS), _reasons(site["skipped"])]
+        for site in report["sites"]
     ]
-    out.table((*columns, "skipped"), rows)
-    for site in report.sites.values():
-        for error in site.errors:
-            out.say(f"{site.site}: {error['url']}: {error['error']}", style="yellow")
-    out.say(f"run {report.run_id}, lake {settings.lake}")
+    out.table(("site", *_COLUMNS.values(), "skipped"), rows)
+    for site in report["sites"]:
+        for error in site["errors"]:
+            out.say(f"{site['site']}: {error['url']}: {error['error']}", style="yellow")
 
 
 def _reasons(skipped: Mapping[str, int]) -> str:

@@ -20,7 +20,8 @@ from pipelines.model import Article
 from pipelines.urls import host_of
 
 _CANONICAL = re.compile(
-    rb"""<(?:link[^>]+rel=["']?canonical|meta[^>]+og:url)[^>]+(?:href|content)=["']([^"']+)""", re.I
+    rb"""<(?:link[^>]+rel=["']?canonical|meta[^>]+og:url)[^>]+(?:href|content)=["']([^"']+)""",
+    re.IGNORECASE,
 )
 
 

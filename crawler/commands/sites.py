@@ -91,7 +91,7 @@ def check(context: Context, *, name: str) -> int:
     }
     context.out.result(result)
     _tell_check(context, result)
-    unread = any(one["refusal"] for one in result["samples"])
+    unread = any(article.refusal for article in listed.articles.values())
     return int(bool(report.errors) or not report.counts["discovered"] or unread)
 
 

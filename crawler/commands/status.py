@@ -28,7 +28,7 @@ def status(context: Context) -> None:
         sites = [_site(state, name, articles.get(name, 0)) for name in context.register.names]
     finally:
         state.close()
-    result = {
+    result: dict[str, Any] = {
         "lake": settings.lake,
         "articles": sum(articles.values()),
         "sites": sites,

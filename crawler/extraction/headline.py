@@ -18,6 +18,7 @@ _CLASS_HINT = re.compile(
     r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE
 )
 _CLOSE = 0.6
+_LONGEST_KICKER = 3
 
 
 def find_h1(root: HtmlElement, *, metadata: Metadata, jsonld: JsonLd) -> HtmlElement | None:
@@ -68,13 +69,31 @@ def find_headline(
     names = [n for n in (publisher, metadata.first("og:site_name"), jsonld.publisher) if n]
     witnesses = [t for t in (shared, jsonld.headline, metadata.title, hint) if t]
     if h1 is not None:
-        printed = text_of(h1)
+        printed = printed_title(h1, [without_site(one, names) for one in witnesses])
         if not witnesses or max(closeness(printed, one) for one in witnesses) >= _CLOSE:
             return without_site(printed, names) if len(printed) < 400 else printed[:400]
     for candidate in (jsonld.headline, shared, metadata.title, hint):
         if candidate:
             return without_site(candidate, names)
     return text_of(h1) if h1 is not None else None
+
+
+def printed_title(h1: HtmlElement, witnesses: list[str]) -> str:
+    """Return the headline as printed, without the kicker that some themes put inside it.
+
+    "OpinionA bridge falls" is two boxes in one h1: what the page says elsewhere shows the seam.
+    """
+    printed = text_of(h1)
+    spaced = " ".join(" ".join(str(part) for part in h1.itertext()).split())
+    words = tokens(spaced)
+    for witness in witnesses:
+        title = tokens(witness)
+        extra = len(words) - len(title)
+        if len(title) >= 3 and 0 < extra <= _LONGEST_KICKER and words[extra:] == title:
+            return witness
+    if any(tokens(one) == words for one in witnesses):
+        return spaced
+    return printed
 
 
 def without_site(title: str, names: list[str]) -> str:

@@ -143,7 +143,7 @@ def _matches(classes: tuple[str, ...], identity: str, of_markup: bool) -> tuple[
         for index, rule in enumerate(rules)
         if not rule.classes.isdisjoint(lower)
         or identity.lower() in rule.ids
-        or any(name.startswith(prefix) for name in names for prefix in rule.prefixes)
+        or any(name.startswith(rule.prefixes) for name in names)
         or not rule.words.isdisjoint(words)
     )
 

@@ -16,13 +16,14 @@ from twisted.python.failure import Failure
 from crawler.discovery import discover
 from crawler.discovery.wordpress import posts_url
 from crawler.fetch_errors import describe
-from crawler.ingest import Outcome
+from crawler.ingest import Outcome, link_status
 from crawler.link_queue import LinkQueue
 from crawler.refusals import NotAskedError
 from crawler.run import Run
 from crawler.site import Site
 from pipelines.errors import ArchiveError, DiscoveryError
 from pipelines.model import Kind, Link, Page, Verdict
+from pipelines.state import LinkStatus
 
 logger = logging.getLogger(__name__)
 
@@ -140,10 +141,10 @@ class NewsSpider(scrapy.Spider):
         return page, Verdict.DISCOVERY
 
     async def source_failed(self, failure: Failure) -> None:
-        request: Request = failure.request  # type: ignore[attr-defined]
+        request, cause = _request_and_cause(failure)
         report = self.run.report.site(request.meta["site"].name)
         report.sources_failed += 1
-        reason, error = describe(failure.value)
+        reason, error = describe(cause)
         report.error(request.meta["requested_url"], error)
         self._settle_earlier(request, reason)
 
@@ -168,15 +169,15 @@ class NewsSpider(scrapy.Spider):
         except Exception:
             self.run.settle(page, f"{Verdict.FAILED}:callback_error")
             self.run.report.callback_errors += 1
-            self._count_failure(response.request, "callback_error", "an error of Sitrep's own")
+            self._count_failure(_request_of(response), "callback_error", "an error of Sitrep's own")
             raise
-        self._count(response.request, outcome)
+        self._count(_request_of(response), outcome)
 
     async def article_failed(self, failure: Failure) -> None:
-        request: Request = failure.request  # type: ignore[attr-defined]
-        reason, error = describe(failure.value)
+        request, cause = _request_and_cause(failure)
+        reason, error = describe(cause)
         self._settle_earlier(request, reason)
-        if isinstance(failure.value, NotAskedError):
+        if isinstance(cause, NotAskedError):
             self.run.report.site(request.meta["site"].name).skipped[reason] += 1
             self.outcomes[request.meta["requested_url"]] = error
             self._close_link(request, "refused", None)
@@ -200,7 +201,7 @@ class NewsSpider(scrapy.Spider):
         elif verdict in {Verdict.NEW, Verdict.CHANGED, Verdict.UNCHANGED}:
             report.counts[verdict] += 1
             report.counts["duplicates"] += outcome.is_duplicate
-        self._close_link(request, _link_status(verdict, reason), outcome)
+        self._close_link(request, link_status(outcome.verdict), outcome)
         self.on_progress()
 
     def _count_failure(self, request: Request, reason: str, error: str) -> None:
@@ -212,7 +213,7 @@ class NewsSpider(scrapy.Spider):
         self.on_progress()
         logger.info("%s failed (%s): %s", request.url, reason, error)
 
-    def _close_link(self, request: Request, status: str, outcome: Outcome | None) -> None:
+    def _close_link(self, request: Request, status: LinkStatus, outcome: Outcome | None) -> None:
         queue = self.queues[request.meta["site"].name]
         queue.close(request.meta["link"], status, outcome.capture if outcome else None)
 
@@ -280,7 +281,12 @@ class NewsSpider(scrapy.Spider):
         self.crawler.engine.close_spider(self, reason="archive")
 
 
-def _link_status(verdict: str, reason: str) -> str:
-    if verdict == Verdict.FAILED:
-        return "gone" if reason in {"http_404", "http_410"} else "failed"
-    return "refused" if verdict == Verdict.REFUSED else "done"
+def _request_of(response: Response) -> Request:
+    if response.request is None:  # Scrapy sets it on every response that it hands on
+        raise RuntimeError(f"{response.url} came without its request")
+    return response.request
+
+
+def _request_and_cause(failure: Failure) -> tuple[Request, BaseException]:
+    request: Request = failure.request  # type: ignore[attr-defined] # Scrapy adds it
+    return request, failure.value or RuntimeError("a failure without a cause")

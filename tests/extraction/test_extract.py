@@ -162,6 +162,17 @@ def test_headline_repeated_as_first_line_is_not_in_the_body() -> None:
     assert removed(article)[HEADLINE] == "headline_repeated"
 
 
+@pytest.mark.parametrize("kicker", ["<span>Opinion</span>", "<div>War at sea</div>"])
+def test_kicker_inside_the_h1_is_no_part_of_the_headline(kicker: str) -> None:
+    html = page(STORY).replace(b"<h1>", b"<h1>" + kicker.encode())
+    assert extract(html, URL, site=site()).headline == HEADLINE
+
+
+def test_site_name_behind_the_title_is_no_part_of_the_headline() -> None:
+    html = f"<html><head><title>{HEADLINE} | Harbour Gazette</title></head><body>{STORY}</body>"
+    assert extract(html.encode(), URL, site=site()).headline == HEADLINE
+
+
 def test_standfirst_is_the_description_and_not_in_the_body() -> None:
     dek = "Nine ships are on their way to the strait, and a frigate waits for them there."
     head = f'<meta name="description" content="{dek}">'

@@ -1,0 +1,380 @@
+"""`articles/`: one row an article, for every reader, at every moment."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from glob import glob
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import publish as publishing
+from pipelines.errors import LakeError
+from pipelines.lake import Lake
+from pipelines.model import Batch, Capture, Relation, Revision
+from pipelines.publish import articles_equal_revisions, publish
+from pipelines.schema import ARTICLES
+
+NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
+SOON = timedelta(minutes=1)
+
+Story = Callable[..., Revision]
+BatchOf = Callable[..., Batch]
+Row = dict[str, object]
+
+
+def _duckdb(source: str) -> list[Row]:
+    connection = duckdb.connect()
+    return list(connection.sql(f"FROM '{source}'").to_arrow_table().to_pylist())
+
+
+def _globbed(pattern: str) -> list[str]:
+    return sorted(glob(pattern, recursive=True))  # noqa: PTH207 - as analysts write it
+
+
+def _pandas(frame: pd.DataFrame) -> list[Row]:
+    frame = frame.astype({"published_month": "object"})
+    return list(frame.to_dict("records"))
+
+
+FOLDER: dict[str, Callable[[Path], list[Row]]] = {
+    "pandas": lambda path: _pandas(pd.read_parquet(path)),
+    "pyarrow": lambda path: pq.read_table(path).to_pylist(),
+    "dataset": lambda path: ds.dataset(path).to_table().to_pylist(),
+    "polars": lambda path: pl.read_parquet(path).to_dicts(),
+    "polars lazy": lambda path: pl.scan_parquet(path).collect().to_dicts(),
+    "duckdb": lambda path: _duckdb(f"{path}/*/*.parquet"),
+}
+GLOB: dict[str, Callable[[str], list[Row]]] = {
+    "pandas": lambda g: _pandas(pd.read_parquet(_globbed(g))),
+    "pyarrow": lambda g: pq.read_table(_globbed(g)).to_pylist(),
+    "dataset": lambda g: ds.dataset(_globbed(g)).to_table().to_pylist(),
+    "polars": lambda g: pl.read_parquet(g).to_dicts(),
+    "polars lazy": lambda g: pl.scan_parquet(g).collect().to_dicts(),
+    "duckdb": _duckdb,
+}
+ONE: dict[str, Callable[[Path], list[Row]]] = {
+    **{name: read for name, read in FOLDER.items() if name != "duckdb"},
+    "duckdb": lambda path: _duckdb(str(path)),
+}
+
+
+@pytest.fixture
+def published(lake: Lake, story: Story, batch_of: BatchOf) -> Lake:
+    lake.commit(batch_of("r-0", [story(n) for n in range(9)]), now=NOW)
+    publish(lake, now=NOW)
+    lake.commit(batch_of("r-1", [story(1, revision=2), story(20)]), now=NOW + SOON)
+    publish(lake, now=NOW + SOON)
+    return lake
+
+
+def _folder(lake: Lake) -> Path:
+    return lake.storage.folder / "articles"
+
+
+def _rows(lake: Lake) -> dict[str, Row]:
+    rows = pq.read_table(_folder(lake)).to_pylist()
+    assert len({row["article_id"] for row in rows}) == len(rows)
+    return {row["article_id"]: row for row in rows}
+
+
+def _parts(lake: Lake) -> dict[str, int]:
+    """Return each part's inode: a part that was not touched keeps its own."""
+    found = _folder(lake).glob("*/*.parquet")
+    return {path.relative_to(_folder(lake)).as_posix(): path.stat().st_ino for path in found}
+
+
+def _check(rows: list[Row], expected: dict[str, Row]) -> None:
+    assert Counter(row["article_id"] for row in rows) == Counter(expected.keys())
+    for row in rows:
+        right = expected[str(row["article_id"])]
+        for name in ("revision", "headline", "article_body", "published_month", "recorded_at"):
+            assert row[name] == right[name], name
+        assert list(row) == ARTICLES.names
+
+
+@pytest.mark.parametrize("reader", FOLDER)
+def test_folder_read_with_defaults_is_one_right_row_an_article(
+    published: Lake, reader: str
+) -> None:
+    rows = FOLDER[reader](_folder(published))
+    assert len(rows) == 10
+    _check(rows, _rows(published))
+
+
+@pytest.mark.parametrize("reader", GLOB)
+def test_glob_read_with_defaults_is_one_right_row_an_article(published: Lake, reader: str) -> None:
+    rows = GLOB[reader](f"{_folder(published)}/**/*.parquet")
+    _check(rows, _rows(published))
+
+
+@pytest.mark.parametrize("reader", ONE)
+def test_one_file_read_with_defaults_is_its_months_rows(published: Lake, reader: str) -> None:
+    (path,) = _folder(published).glob("published_month=2024-05/*.parquet")
+    expected = {k: r for k, r in _rows(published).items() if r["published_month"] == "2024-05"}
+    assert len(expected) > 2
+    _check(ONE[reader](path), expected)
+
+
+def test_files_are_as_the_contract_says(published: Lake) -> None:
+    (path,) = _folder(published).glob("published_month=2024-05/*.parquet")
+    with pq.ParquetFile(path) as file:
+        assert file.schema_arrow.equals(ARTICLES)
+        column = file.metadata.row_group(0).column(0)
+        assert column.compression == "ZSTD"
+    sql = "SELECT DISTINCT path_in_schema FROM parquet_metadata($p) WHERE bloom_filter_offset > 0"
+    found = {name for (name,) in duckdb.execute(sql, {"p": str(path)}).fetchall()}
+    assert found == {"article_id", "url"}
+
+
+def test_rows_say_what_the_revision_said(published: Lake, story: Story) -> None:
+    row = _rows(published)["story-00001"]
+    revision = story(1, revision=2)
+    assert row["headline"] == revision.article.headline
+    assert row["authors"] == ["Eleni Doe", "John Roe"]
+    assert row["removed_blocks"] == [{"text": "Share", "rule": "share", "selector": "div.share"}]
+    assert (row["warc_path"], row["warc_offset"]) == ("warc/2024/05/r-0.warc.gz", 1002)
+    assert (row["cluster_id"], row["cluster_relation"]) == ("story-00001", "original")
+    assert (row["last_seen"], row["replaced_at"]) == (revision.fetched_at, None)
+
+
+def test_only_the_parts_that_hold_what_changed_are_written(
+    published: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    before = _parts(published)
+    published.commit(batch_of("r-2", [story(0, revision=2)]), now=NOW)
+    report = publish(published, now=NOW)
+    after = _parts(published)
+    assert (report.months, report.parts_written) == (("2024-05",), 1)
+    changed = {name for name, _ in before.items() ^ after.items()}
+    assert {name.partition("/")[0] for name in changed} == {"published_month=2024-05"}
+    assert len(before) == len(after) == 4
+
+
+def test_publishing_again_without_a_commit_changes_nothing(published: Lake) -> None:
+    before = (_folder(published).readlink(), _parts(published))
+    assert publish(published, now=NOW).parts_written == 0
+    assert (_folder(published).readlink(), _parts(published)) == before
+
+
+def test_empty_lake_publishes_nothing(lake: Lake) -> None:
+    assert publish(lake, now=NOW).rows == 0
+    assert articles_equal_revisions(lake) == []
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_ROWS", 3), ("MOST_WORDS", 300)])
+def test_full_part_is_followed_by_another_and_articles_stay_where_they_are(
+    lake: Lake,
+    story: Story,
+    batch_of: BatchOf,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr(publishing, limit, most)
+    seen = NOW
+    stories = [story(5 * n + 4, seen=seen) for n in range(8)]
+    lake.commit(batch_of("r-0", stories[:2]), now=NOW)
+    publish(lake, now=NOW)
+    first = {row["article_id"] for row in pq.read_table(_folder(lake)).to_pylist()}
+    lake.commit(batch_of("r-1", stories[2:]), now=NOW)
+    publish(lake, now=NOW)
+    slots = {}
+    for path in sorted(_folder(lake).glob("*/*.parquet")):
+        slots[path.name[:9]] = {row["article_id"] for row in pq.read_table(path).to_pylist()}
+    assert {name: len(ids) for name, ids in slots.items()} == {
+        "part-0000": 3,
+        "part-0001": 3,
+        "part-0002": 2,
+    }
+    assert first < slots["part-0000"]
+
+
+def test_older_story_at_an_address_says_when_it_was_replaced_and_no_longer_when_the_other_moves(
+    lake: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    address = "https://gazette.example/live/"
+    lake.commit(batch_of("r-0", [story(0, address=address), story(1)]), now=NOW)
+    publish(lake, now=NOW)
+    younger = story(9, address=address)
+    lake.commit(batch_of("r-1", [younger]), now=NOW)
+    publish(lake, now=NOW)
+    rows = _rows(lake)
+    assert rows["story-00000"]["replaced_at"] == younger.first_seen
+    assert rows["story-00009"]["replaced_at"] is None
+    assert rows["story-00001"]["replaced_at"] is None
+    lake.commit(batch_of("r-2", [story(9, revision=2)]), now=NOW)
+    publish(lake, now=NOW)
+    assert _rows(lake)["story-00000"]["replaced_at"] is None
+    assert articles_equal_revisions(lake) == []
+
+
+def test_later_found_original_needs_no_revision(published: Lake) -> None:
+    for cluster, relation in (("story-00003", "exact"), ("story-00002", "exact")):
+        one = Relation(article_id="story-00004", cluster_id=cluster, relation=relation)
+        published.commit(Batch(warc_path=f"warc/{cluster}", relations=(one,)), now=NOW)
+    publish(published, now=NOW)
+    row = _rows(published)["story-00004"]
+    assert (row["cluster_id"], row["cluster_relation"]) == ("story-00002", "exact")
+
+
+def test_last_seen_is_the_last_capture_when_the_part_is_next_written(
+    published: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    later = story(0, seen=NOW)
+    (capture,) = batch_of("x", [later]).captures
+    seen = Capture(page=capture.page, verdict="not_modified", article_id=later.article_id)
+    published.commit(Batch(warc_path="warc/seen", captures=(seen,)), now=NOW)
+    assert publish(published, now=NOW).parts_written == 0
+    assert articles_equal_revisions(published) == []
+    published.commit(batch_of("r-2", [story(1, revision=3)]), now=NOW)
+    publish(published, now=NOW)
+    assert _rows(published)["story-00000"]["last_seen"] == later.fetched_at
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_publishing_step_by_step_equals_building_anew(
+    lake: Lake, story: Story, batch_of: BatchOf, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "MOST_ROWS", 4)
+    chance = random.Random(seed)  # noqa: S311 - to be the same each time
+    newest: dict[int, tuple[int, int]] = {}
+    for step in range(6):
+        batch = []
+        for n in chance.sample(range(25), 5):
+            revision, extraction = newest.get(n, (0, 1))
+            again = revision and chance.random() < 0.3
+            newest[n] = (revision, extraction + 1) if again else (revision + 1, 1)
+            address = chance.choice([None, "https://gazette.example/live/"])
+            revision, extraction = newest[n]
+            batch.append(story(n, revision=revision, extraction=extraction, address=address))
+        ids = [one.article_id for one in batch]
+        cluster = Relation(article_id=ids[0], cluster_id=ids[1], relation="exact")
+        lake.commit(batch_of(f"r-{step}", batch, relations=[cluster]), now=NOW)
+        publish(lake, now=NOW)
+        assert articles_equal_revisions(lake) == []
+    step_by_step = _rows(lake)
+    publish(lake, now=NOW, rebuild=True)
+    anew = _rows(lake)
+    for row in (*step_by_step.values(), *anew.values()):
+        row.pop("last_seen")
+    assert step_by_step == anew
+
+
+def test_lost_manifest_is_built_anew(published: Lake) -> None:
+    expected = _rows(published)
+    for path in (published.storage.folder / "_articles").glob("*.json"):
+        path.write_text("{")
+    assert publish(published, now=NOW).rows == 10
+    assert _rows(published) == expected
+
+
+def test_old_generations_stay_for_those_who_read_them_and_go_then(
+    published: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    def generations() -> int:
+        return sum(path.is_dir() for path in (published.storage.folder / "_articles").iterdir())
+
+    for n in range(4):
+        published.commit(batch_of(f"s-{n}", [story(30 + n)]), now=NOW)
+        publish(published, now=NOW + SOON * n)
+    assert generations() == 6
+    publish(published, now=NOW + SOON * 30)
+    assert generations() == 2
+
+
+def test_a_folder_that_no_publish_made_is_left_alone(
+    lake: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    _folder(lake).mkdir()
+    lake.commit(batch_of("r-0", [story(0)]), now=NOW)
+    with pytest.raises(LakeError, match="is no link"):
+        publish(lake, now=NOW)
+
+
+def test_doctor_is_told_what_differs(published: Lake) -> None:
+    (path,) = _folder(published).glob("published_month=2024-05/*.parquet")
+    original = path.read_bytes()
+    table = pq.read_table(path, partitioning=None)
+    rows = table.to_pylist()
+    rows[0]["headline"] = "forged"
+    forged = pa.Table.from_pylist([*rows[:-1], rows[0]], schema=ARTICLES)
+    path.unlink()
+    pq.write_table(forged, path)
+    assert "content is not what its name says" in articles_equal_revisions(published)[0]
+    honest = path.with_name(publishing.part_name(path.read_bytes(), slot=0))
+    shutil.move(path, honest)
+    found = articles_equal_revisions(published)
+    first, last = rows[0]["article_id"], rows[-1]["article_id"]
+    assert f"{first}: 2 rows in articles" in found
+    assert f"{first}: articles differs in headline" in found
+    assert f"{last}: in revisions, not in articles" in found
+    honest.write_bytes(original)
+
+
+# What a reader may meet while a part is replaced: it says so, and is asked again.
+LOUD = (OSError, duckdb.Error, pl.exceptions.PolarsError, pa.ArrowException)
+
+
+def _read_until(
+    done: threading.Event, read: Callable[[], list[Row]], problems: list[str], reads: Counter[str]
+) -> None:
+    while not done.is_set():
+        try:
+            rows = read()
+        except LOUD:
+            reads["loud"] += 1
+            continue
+        reads["quiet"] += 1
+        ids = [row["article_id"] for row in rows]
+        if len(set(ids)) != len(ids) or len(ids) < 9:
+            problems.append(f"{len(ids)} rows, {len(set(ids))} articles")
+        problems += [
+            f"{row['article_id']} is of two revisions"
+            for row in rows
+            if f"telling {row['revision']}" not in str(row["headline"])
+        ]
+
+
+def _edits(story: Story, batch_of: BatchOf) -> Iterator[Batch]:
+    for n in range(2, 10_000):
+        yield batch_of(f"e-{n}", [story(k, revision=n) for k in range(4)] + [story(20 + n)])
+
+
+@pytest.mark.parametrize("reader", FOLDER)
+def test_readers_see_old_or_new_or_a_loud_error_while_parts_are_replaced(
+    lake: Lake, story: Story, batch_of: BatchOf, reader: str
+) -> None:
+    lake.commit(batch_of("r-0", [story(n) for n in range(9)]), now=NOW)
+    publish(lake, now=NOW)
+    done, problems, reads = threading.Event(), list[str](), Counter[str]()
+    pattern = f"{_folder(lake)}/**/*.parquet"
+    ways = (lambda: FOLDER[reader](_folder(lake)), lambda: GLOB[reader](pattern))
+    threads = [
+        threading.Thread(target=_read_until, args=(done, way, problems, reads)) for way in ways
+    ]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 1.5
+    for batch in _edits(story, batch_of):
+        lake.commit(batch, now=NOW)
+        publish(lake, now=NOW)
+        if time.monotonic() > end:
+            break
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert reads["quiet"] > 0
