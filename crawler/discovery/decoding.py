@@ -136,7 +136,11 @@ def well_referenced(text: str) -> str:
     >>> well_referenced("R&D &nbsp;&bomb; &amp;")
     'R&amp;D &#160;&amp;bomb; &amp;'
     """
-    return _REFERENCE.sub(_reference, text) if "&" in text else text
+    # Behind the last end of a CDATA section none begins: without this, a text of unclosed ones
+    # would be searched to its end from each of them.
+    end = text.rfind("]]>") + len("]]>") if "]]>" in text else 0
+    head, tail = text[:end], text[end:].replace("<![CDATA[", "")
+    return _REFERENCE.sub(_reference, head) + _REFERENCE.sub(_reference, tail)
 
 
 def _reference(match: re.Match[str]) -> str:

@@ -29,6 +29,8 @@ _IMAGE_FILE = re.compile(r"\.(?:jpe?g|png|webp|gif|avif)(?:[?#]|$)", re.IGNORECA
 # RSS writes authors as an address with the name behind it; some turn them round.
 _MAIL_AND_NAME = re.compile(r"[^\s@]+@[^\s@]+\s*\(([^)]*)\)")
 _NAME_AND_MAIL = re.compile(r"(.*?)\s*[<(]?[^\s@<(]+@[^\s@>)]+[>)]?")
+# A longer one is a biography, or worse.
+_MAX_NAME_CHARS = 200
 _WORDPRESS = re.compile(r"wordpress\.org", re.IGNORECASE)
 
 
@@ -62,15 +64,15 @@ def _items(root: etree._Element, doc: Document) -> list[etree._Element]:
     found = _named(root, entry)
     if len(found) >= doc.listed:
         return found
-    pieces = re.findall(
-        rf"<(?:[\w.-]+:)?{entry}[\s>].*?</(?:[\w.-]+:)?{entry}\s*>", doc.content.decode(), re.DOTALL
-    )
+    text = doc.content.decode()
+    pieces = re.split(rf"(?=<(?:[\w.-]+:)?{entry}[\s>])", text)[1:]
     alone = [one for piece in pieces for one in _alone(piece, doc)]
     return alone if len(alone) > len(found) else found
 
 
 def _alone(piece: str, doc: Document) -> list[etree._Element]:
-    root = tree(f"{doc.root_tag}{piece}".encode())
+    end = re.search(rf"</(?:[\w.-]+:)?{ENTRY_NAMES[doc.root]}\s*>", piece)
+    root = tree(f"{doc.root_tag}{piece[: end.end()] if end else ''}".encode())
     return [] if root is None else _named(root, ENTRY_NAMES[doc.root])[:1]
 
 
@@ -196,6 +198,8 @@ def _authors(fields: Fields) -> Iterator[str]:
 
 def _people(text: str | None) -> Iterator[str]:
     name = plain_text(text) or ""
+    if len(name) > _MAX_NAME_CHARS:
+        return
     if match := _MAIL_AND_NAME.fullmatch(name) or _NAME_AND_MAIL.fullmatch(name):
         name = match[1].strip()
     if name:

@@ -172,12 +172,16 @@ def _date(one: _Anchor, owners: dict[etree._Element, set[str]]) -> str | None:
     if found := _date_in(block):
         return found
     for ancestor in list(one.element.iterancestors())[:_MAX_CLIMB]:
-        if owners.get(ancestor, set()) - {one.url}:
+        if _holds_others(owners.get(ancestor, set()), one.url):
             return _date_beside(block, owners)
         block = ancestor
         if found := _date_in(block):
             return found
     return None
+
+
+def _holds_others(urls: set[str], own: str) -> bool:
+    return len(urls) > 1 or (len(urls) == 1 and own not in urls)
 
 
 def _root(element: etree._Element) -> etree._Element:

@@ -13,7 +13,7 @@ from crawler.discovery.decoding import well_referenced
 from crawler.discovery.discovered import Source
 from pipelines.errors import DiscoveryError
 
-_ROOT = re.compile(r"<((?:[\w.-]+:)?(rss|RDF|feed|urlset|sitemapindex))(?=[\s>/])[^>]*?(/?)>")
+_ROOT = re.compile(r"<((?:[\w.-]+:)?(rss|RDF|feed|urlset|sitemapindex))(?=[\s>/])[^<>]*?(/?)>")
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 # What the entries of each kind of document are called.
 ENTRY_NAMES = {

@@ -15,7 +15,6 @@ from pipelines.model import Hints, Link
 
 # The protocol's limit for one file; what is beyond is taken all the same.
 MAX_ENTRIES = 50_000
-_URLS = re.compile(r"(?:\s*https?://\S+[ \t]*(?:[\r\n]+|$))+\s*")
 _LEADING_URL = re.compile(r"\s*https?://\S+[ \t]*(?:[\r\n]|$)")
 
 
