@@ -40,7 +40,8 @@ _LARGER = {
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _STRAY_BYTE = re.compile("[\udc80-\udcff]")
 _REFERENCE = re.compile(
-    r"<!\[CDATA\[.*?\]\]>|&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|(\w+));|&", re.DOTALL
+    r"<!\[CDATA\[.*?\]\]>|&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|(\w+));|&|<(?![!?])(?=[^<>]*(?:<|\Z))",
+    re.DOTALL,
 )
 _XML_NAMES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 
@@ -145,6 +146,8 @@ def well_referenced(text: str) -> str:
 
 def _reference(match: re.Match[str]) -> str:
     whole, decimal, hexadecimal, name = match[0], match[1], match[2], match[3]
+    if whole == "<":  # no tag: another begins before it ends
+        return "&lt;"
     if whole.startswith("<") or name in _XML_NAMES:
         return whole
     if decimal or hexadecimal:

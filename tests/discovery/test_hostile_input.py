@@ -1,6 +1,7 @@
 """Whatever the bytes: links, or one DiscoveryError that says where."""
 
 import contextlib
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -72,3 +73,19 @@ def test_no_date_raises_and_each_that_is_read_is_in_utc(raw: str) -> None:
 def test_endless_nesting_ends(site: Site, kind: Kind, body: bytes) -> None:
     with contextlib.suppress(DiscoveryError):
         discover(kind, body, URL, site=site)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<rss><channel>" + b"<item><link>/a</link>" * 10_000 + b"</channel></rss>",
+        b"<rss><channel>" + b"<item" * 100_000,
+        b"<rss><channel>" + b"<![CDATA[" * 50_000 + b"</channel></rss>",
+        b"<rss " * 100_000,
+    ],
+)
+def test_no_feed_takes_a_time_that_grows_with_its_square(site: Site, body: bytes) -> None:
+    start = time.process_time()
+    with contextlib.suppress(DiscoveryError):
+        discover(Kind.FEED, body, URL, site=site)
+    assert time.process_time() - start < 3
