@@ -183,6 +183,12 @@ class Lake:
         rows = self._select("captures", "SELECT DISTINCT warc_path FROM t", ())
         return {row["warc_path"] for row in rows}
 
+    def uncommitted_warcs(self) -> list[str]:
+        """Return the WARC files that were moved here before their process could commit them."""
+        done = self.committed_warcs()
+        there = self.storage.list("warc") if self.storage.exists("warc") else ()
+        return [path for path in there if path.endswith(".warc.gz") and path not in done]
+
     def current(self, article_ids: Collection[str]) -> dict[str, Row]:
         """Return the newest extraction of the newest revision of each article that is known."""
         sql = """

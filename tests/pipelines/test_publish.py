@@ -244,7 +244,7 @@ def test_last_seen_is_the_last_capture_when_the_part_is_next_written(
     assert _rows(published)["story-00000"]["last_seen"] == later.fetched_at
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_publishing_step_by_step_equals_building_anew(
     lake: Lake, story: Story, batch_of: BatchOf, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,7 +367,7 @@ def test_readers_see_old_or_new_or_a_loud_error_while_parts_are_replaced(
     ]
     for thread in threads:
         thread.start()
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 1
     for batch in _edits(story, batch_of):
         lake.commit(batch, now=NOW)
         publish(lake, now=NOW)
