@@ -128,8 +128,10 @@ class Archivist:
     def _move_and_commit(self, writer: WarcWriter) -> None:
         path = writer.close()
         try:
-            self._ledger.lake.add_warc(path, writer.warc_path)
-            self._ledger.commit(writer.warc_path, now=self._clock())
+            # Together, so that a file that is moved and not committed is a dead run's.
+            with self._ledger.lake.lock():
+                self._ledger.lake.add_warc(path, writer.warc_path)
+                self._ledger.commit(writer.warc_path, now=self._clock())
         except SitrepError:
             logger.warning("%s is kept; the next run takes it up", path)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from crawler.ingest import Outcome
 from crawler.run import Run, Source, page_of
@@ -19,8 +20,11 @@ class DryRun(Run):
     `unclaimed` names the throw-away sites that stand for addresses that no site file claims.
     """
 
-    articles: dict[str, Article]
     unclaimed: frozenset[str] = frozenset()
+
+    def __init__(self, **parts: Any):
+        super().__init__(**parts)
+        self.articles: dict[str, Article] = {}
 
     async def archive(self, exchange: Exchange) -> Page:
         return page_of(exchange, NOWHERE)
@@ -39,7 +43,7 @@ class DryRun(Run):
             verdict = f"{Verdict.FAILED}:http_{page.status}"
             return Outcome(capture=Capture(page=page, verdict=verdict), error=f"HTTP {page.status}")
         article = await self.pool.extract(page, None if site.name in self.unclaimed else site)
-        self.articles = {**getattr(self, "articles", {}), page.requested_url: article}
+        self.articles[page.requested_url] = article
         bare = replace(page, body=b"")
         if article.refusal is not None:
             verdict = f"{Verdict.REFUSED}:{article.refusal}"

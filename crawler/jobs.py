@@ -142,7 +142,7 @@ def _parts(settings: Settings) -> dict[str, Any]:
 
 def _run(run: Run, plan: Plan, progress: Progress) -> Crawled:
     watch = _Watch(run)
-    process = AsyncCrawlerProcess(_scrapy_settings(run.settings, plan), install_root_handler=False)
+    process = AsyncCrawlerProcess(_scrapy_settings(run.settings, plan))
     crawler = process.create_crawler(NewsSpider)
     crawler.signals.connect(watch.closed, signal=signals.spider_closed)
     crawler.signals.connect(watch.errored, signal=signals.spider_error)

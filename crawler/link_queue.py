@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-from crawler.frontier import Ask, Known, Skip, decide
+from crawler.frontier import Known, Skip, decide
 from crawler.ingest import key_of
 from crawler.report import SiteReport
 from crawler.run import Source
@@ -44,6 +44,8 @@ class LinkQueue:
         self.would_ask: list[tuple[str, str]] = []
         self._asked: set[str] = set()
         self._refused_by_limit: set[str] = set()
+        # A link may be skipped as one source has it and asked for as another does.
+        self._skipped: dict[str, str] = {}
         self._seen: set[str] = set()
 
     def waiting(self) -> Iterator[Link]:
@@ -119,12 +121,18 @@ class LinkQueue:
         )
         is_article = not (isinstance(decision, Skip) and decision.reason in NO_ARTICLE)
         if key in self._seen:
-            return decision.reason if isinstance(decision, Ask) else None
+            if isinstance(decision, Skip):
+                return None
+            if skipped := self._skipped.pop(key, None):
+                report.skipped[skipped] -= 1
+            return decision.reason
         if is_article:
             self._seen.add(key)
             report.counts["discovered"] += 1
         if isinstance(decision, Skip):
             report.skipped[decision.reason] += 1
+            if is_article:
+                self._skipped[key] = decision.reason
             return None
         return decision.reason
 

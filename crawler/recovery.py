@@ -7,7 +7,7 @@ It is taken up from the archive; nothing is fetched again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -34,24 +34,33 @@ async def take_up(
 ) -> int:
     """Give every pending capture of dead runs its verdict; return how many there were."""
     taken = 0
-    for file in claim_dead(spool):
-        warc_path = warc_path_of(file)
+    for source, warc_path in _pending_files(ledger, spool):
         try:
-            taken += await _take_file(ledger, ingest, file, warc_path, register)
-            ledger.lake.add_warc(file, warc_path)
+            taken += await _take_file(ledger, ingest, source, warc_path, register)
+            if isinstance(source, Path):
+                ledger.lake.add_warc(source, warc_path)
             ledger.commit(warc_path, now=clock())
-            ledger.forget(warc_path)
         except SitrepError as error:
-            logger.error("%s stays in the spool: %s", file, error)  # noqa: TRY400 - told in one line
+            logger.error("%s stays as it is: %s", source, error)  # noqa: TRY400 - told in one line
+        finally:
+            ledger.forget(warc_path)
     if taken:
         logger.info("%d pages of an interrupted run were taken up from the archive", taken)
     return taken
 
 
+def _pending_files(ledger: Ledger, spool: Path) -> Iterator[tuple[Path | str, str]]:
+    """Yield the files of dead runs with where they belong: first those that were moved already."""
+    with ledger.lake.lock():  # nobody is between moving a file and committing it
+        moved = ledger.lake.uncommitted_warcs()
+    yield from ((path, path) for path in moved)
+    yield from ((file, warc_path_of(file)) for file in claim_dead(spool))
+
+
 async def _take_file(
-    ledger: Ledger, ingest: Ingest, file: Path, warc_path: str, register: Register
+    ledger: Ledger, ingest: Ingest, source: Path | str, warc_path: str, register: Register
 ) -> int:
-    pages = list(read_pages(file, storage=ledger.lake.storage, warc_path=warc_path))
+    pages = list(read_pages(source, storage=ledger.lake.storage, warc_path=warc_path))
     done = ledger.lake.has_captures([page.location.warc_record_id for page in pages])
     pending = [page for page in pages if page.location.warc_record_id not in done]
     for page in pending:

@@ -48,7 +48,7 @@ class SiteReport:
         return {
             "site": self.site,
             **{name: self.counts[name] for name in COUNTS},
-            "skipped": dict(sorted(self.skipped.items())),
+            "skipped": {reason: n for reason, n in sorted(self.skipped.items()) if n},
             "errors": self.errors,
         }
 

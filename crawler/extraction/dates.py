@@ -132,8 +132,11 @@ def find_dates(
     printed = list(printed_dates(root, h1=h1, habits=habits))
     published = _said(jsonld.date_published, "json-ld")
     published += [s for v in metadata.all(*_PUBLISHED_META) for s in _said(v, "meta")]
-    published += _said(hints.date_published, hint_source(hints))
+    # What a listing prints beside a link is print like the page's own, and further from the story.
+    listed = _said(hints.date_published, hint_source(hints))
+    published += [] if hints.source == "listing" else listed
     published += [_Said(raw, "html", habits.formats) for kind, raw in printed if kind != "modified"]
+    published += listed if hints.source == "listing" else []
     published += _said(url_date(url), "url")
     modified = _said(jsonld.date_modified, "json-ld")
     modified += [s for v in metadata.all(*_MODIFIED_META) for s in _said(v, "meta")]
@@ -150,8 +153,8 @@ def _said(raw: str | None, source: str) -> list[_Said]:
 
 
 def hint_source(hints: Hints) -> str:
-    """Return the source as the lake names it: WordPress records and listings count as feeds."""
-    return "sitemap" if hints.source == "sitemap" else "feed"
+    """Return the source as the lake names it: a WordPress record is a feed, a listing is HTML."""
+    return {"sitemap": "sitemap", "listing": "html"}.get(hints.source or "", "feed")
 
 
 def _choose(
