@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from crawler.commands.common import Context, verb
+from crawler.commands.times import IsoTime
 from pipelines.lake import Lake
 from pipelines.views import ask, connect
 
@@ -18,7 +19,7 @@ MOST_CHARACTERS = 120
 @click.argument("sql")
 @click.option(
     "--as-of",
-    type=click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]),
+    type=IsoTime(),
     metavar="TIME",
     help="As it was known then (UTC), by recorded_at.",
 )
@@ -34,8 +35,7 @@ def query(context: Context, *, sql: str, as_of: datetime | None) -> None:
     sitrep query "SELECT * FROM edits WHERE list_contains(change, 'body')"
     """
     lake = Lake.open(context.settings.lake)
-    when = as_of.replace(tzinfo=UTC) if as_of else None
-    with connect(lake, as_of=when) as connection:
+    with connect(lake, as_of=as_of) as connection:
         columns, rows = ask(connection, sql)
     context.out.result({"columns": columns, "rows": rows})
     context.out.table(columns, [[_short(cell) for cell in row] for row in rows])
