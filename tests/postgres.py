@@ -1,0 +1,72 @@
+"""A PostgreSQL server of the suite's own, on loopback, in a folder that goes with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+REQUIRE = "SITREP_REQUIRE_SERVICES"
+
+
+def programs() -> Path | None:
+    """Return the folder of initdb and pg_ctl, Debian's newest or the one on the path."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = debian[-1] if debian else shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+def require() -> Path:
+    """Return the programs; skip the test without them, or fail it where they must be there."""
+    found = programs()
+    if found is None:
+        missing = "PostgreSQL is not installed; `make services` installs it"
+        if os.environ.get(REQUIRE) == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """Start a server and yield the SQLAlchemy URL of its database."""
+    binaries = require()
+    # initdb refuses root; Debian's package brings a user for it.
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    data = folder / "postgres"
+    data.mkdir()
+    if as_user:
+        for parent in (data, *list(data.parents)[:3]):
+            parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(data, "postgres")
+    port = _free_port()
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*as_user, str(binaries / program), "-D", str(data), *arguments],
+            check=True,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    run("initdb", "-U", "sitrep", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    run("pg_ctl", "start", "-w", "-o", options, "-l", str(data / "log"))
+    try:
+        yield f"postgresql+psycopg://sitrep@127.0.0.1:{port}/postgres"
+    finally:
+        run("pg_ctl", "stop", "-m", "immediate")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
