@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lxml.html import HtmlElement
 
 from crawler.extraction import access, language
-from crawler.extraction.authors import find_credits
-from crawler.extraction.body import find_body
-from crawler.extraction.dates import DateHabits, day_first, find_dates
+from crawler.extraction.authors import Credits, find_credits
+from crawler.extraction.body import Body, find_body
+from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
@@ -18,6 +19,7 @@ from crawler.extraction.lines import Known
 from crawler.extraction.metadata import Metadata, absolute, read_metadata
 from crawler.extraction.prune import (
     Furniture,
+    Removal,
     Story,
     prune_markup,
     prune_printed,
@@ -53,128 +55,198 @@ def extract(
     """
     root = parse(decode(html, headers))
     if root is None:
-        return _unreadable(html, url, site)
-    return _read(
-        root,
-        url,
+        refusal = "unreadable" if html.strip() else "empty"
+        return replace(_blank(url, site), content_hash=content_hash(""), refusal=refusal)
+    given = _Given(
+        url=url,
         site=site,
         content_type=header(headers, "content-type"),
         hints=hints or NO_HINTS,
         fetched_at=fetched_at,
         furniture=furniture,
     )
+    return _article(_read(root, given), given)
 
 
-def _unreadable(html: bytes, url: str, site: Site | None) -> Article:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What is known of a page beside its bytes."""
+
+    url: str
+    site: Site | None
+    content_type: str
+    hints: Hints
+    fetched_at: datetime | None
+    furniture: Furniture | None
+
+    @property
+    def publisher(self) -> str | None:
+        return self.site.publisher if self.site else None
+
+    @property
+    def rules(self) -> ExtractRules:
+        if self.site is None:
+            return ExtractRules()
+        when = self.fetched_at
+        return self.site.rules_at(when.date()) if when else self.site.extract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What each step read of a page, before it is put together."""
+
+    root: HtmlElement
+    metadata: Metadata
+    jsonld: JsonLd
+    headline: str | None
+    description: str | None
+    credits: Credits
+    dates: Dates
+    body: Body
+    removals: list[Removal]
+
+
+def _read(root: HtmlElement, given: _Given) -> _Reading:
+    """Take the steps in their order: what a step reads must not yet be pruned by another."""
+    metadata, jsonld = read_metadata(root, given.url), read_jsonld(root, url=given.url)
+    h1 = find_h1(root, metadata=metadata, jsonld=jsonld)
+    headline = find_headline(
+        h1,
+        metadata=metadata,
+        jsonld=jsonld,
+        publisher=given.publisher,
+        hint=given.hints.headline,
+    )
+    story = Story(root, h1)
+    removals = prune_site(root, given.rules.prune) + prune_markup(root, story)
+    named = find_credits(
+        root,
+        metadata=metadata,
+        jsonld=jsonld,
+        publisher=given.publisher,
+        hints=given.hints.authors,
+    )
+    dates = _dates(root, given, metadata, jsonld, h1)
+    described = find_description(root, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)
+    removals += prune_printed(root, story)
+    body = find_body(
+        root,
+        known=Known(headline, described, named.byline, named.authors),
+        regions=select(root, given.rules.body) if given.rules.body else [],
+        h1=h1,
+        furniture=given.furniture,
+    )
+    return _Reading(
+        root=root,
+        metadata=metadata,
+        jsonld=jsonld,
+        headline=headline,
+        description=described,
+        credits=named,
+        dates=dates,
+        body=body,
+        removals=removals,
+    )
+
+
+def _dates(
+    root: HtmlElement,
+    given: _Given,
+    metadata: Metadata,
+    jsonld: JsonLd,
+    h1: HtmlElement | None,
+) -> Dates:
+    return find_dates(
+        root,
+        url=given.url,
+        metadata=metadata,
+        jsonld=jsonld,
+        h1=h1,
+        hints=given.hints,
+        habits=_habits(given.site, given.rules, metadata, given.url),
+        fetched_at=given.fetched_at,
+    )
+
+
+def _blank(url: str, site: Site | None) -> Article:
+    """Return an article of which only the page's address and site are known."""
     return Article(
         url=url,
         site=site.name if site else None,
         publisher=site.publisher if site else None,
         country=site.country if site else None,
-        content_hash=content_hash(""),
         extractor=extractor_id(site),
-        refusal="unreadable" if html.strip() else "empty",
     )
 
 
-def _read(
-    root: HtmlElement,
-    url: str,
-    *,
-    site: Site | None,
-    content_type: str,
-    hints: Hints,
-    fetched_at: datetime | None,
-    furniture: Furniture | None,
-) -> Article:
-    metadata, jsonld = read_metadata(root, url), read_jsonld(root, url=url)
-    rules = _rules(site, fetched_at)
-    publisher = site.publisher if site else None
-    h1 = find_h1(root, metadata=metadata, jsonld=jsonld)
-    headline = find_headline(
-        h1, metadata=metadata, jsonld=jsonld, publisher=publisher, hint=hints.headline
+def _article(read: _Reading, given: _Given) -> Article:
+    article = _with_text(_blank(given.url, given.site), read, given)
+    article = _with_dates(article, read.dates)
+    article = _with_metadata(article, read, given)
+    refusal = find_refusal(
+        read.root,
+        content_type=given.content_type,
+        metadata=read.metadata,
+        jsonld=read.jsonld,
+        headline=read.headline,
+        body_words=article.word_count,
+        has_date=article.date_published is not None,
     )
-    story = Story(root, h1)
-    removals = prune_site(root, rules.prune) + prune_markup(root, story)
-    named = find_credits(
-        root, metadata=metadata, jsonld=jsonld, publisher=publisher, hints=hints.authors
+    return replace(article, refusal=refusal)
+
+
+def _with_text(article: Article, read: _Reading, given: _Given) -> Article:
+    text = read.body.text
+    languages = (_site_language(given.site), given.hints.in_language, read.metadata.language)
+    links = [*read.body.related, *links_of(read.removals)]
+    return replace(
+        article,
+        headline=read.headline,
+        description=_own_description(read.description, text),
+        article_body=text,
+        word_count=len(text.split()),
+        content_hash=content_hash(text),
+        in_language=language.find_language(text, declared=languages),
+        removed_blocks=(*(one.block for one in read.removals), *read.body.removed),
+        related_links=related_links(links, url=read.metadata.base, site=given.site),
     )
-    dates = find_dates(
-        root,
-        url=url,
-        metadata=metadata,
-        jsonld=jsonld,
-        h1=h1,
-        hints=hints,
-        habits=_habits(site, rules, metadata, url),
-        fetched_at=fetched_at,
-    )
-    described = find_description(root, metadata=metadata, jsonld=jsonld, hints=hints, h1=h1)
-    removals += prune_printed(root, story)
-    regions = select(root, rules.body) if rules.body else []
-    body = find_body(
-        root,
-        known=Known(headline, described, named.byline, named.authors),
-        regions=regions,
-        h1=h1,
-        furniture=furniture,
-    )
-    words = len(body.text.split())
-    free = access.is_free(metadata, jsonld)
+
+
+def _with_dates(article: Article, dates: Dates) -> Article:
+    modified = dates.modified.when if dates.modified else None
     published = dates.published
-    return Article(
-        url=url,
-        site=site.name if site else None,
-        publisher=publisher or metadata.first("og:site_name") or jsonld.publisher,
-        country=site.country if site else None,
+    if published is None:
+        return replace(article, date_modified=modified)
+    return replace(
+        article,
+        date_published=published.when,
+        date_modified=modified,
+        date_published_raw=published.raw,
+        date_published_source=published.source,
+        date_published_precision=published.precision,
+        date_published_flags=published.flags,
+        time_zone_assumed=published.time_zone_assumed,
+    )
+
+
+def _with_metadata(article: Article, read: _Reading, given: _Given) -> Article:
+    metadata, jsonld, hints = read.metadata, read.jsonld, given.hints
+    free = access.is_free(metadata, jsonld)
+    section = jsonld.section or metadata.first("article:section") or hints.article_section
+    return replace(
+        article,
+        publisher=article.publisher or metadata.first("og:site_name") or jsonld.publisher,
         canonical_link=metadata.canonical,
-        headline=headline,
-        description=_own_description(described, body.text),
-        authors=named.authors,
-        byline=named.byline,
-        article_body=body.text,
-        date_published=published.when if published else None,
-        date_modified=dates.modified.when if dates.modified else None,
-        date_published_raw=published.raw if published else None,
-        date_published_source=published.source if published else None,
-        date_published_precision=published.precision if published else None,
-        date_published_flags=published.flags if published else (),
-        time_zone_assumed=published.time_zone_assumed if published else None,
-        in_language=language.find_language(
-            body.text, declared=(_site_language(site), hints.in_language, metadata.language)
-        ),
-        article_section=jsonld.section
-        or metadata.first("article:section")
-        or hints.article_section,
+        authors=read.credits.authors,
+        byline=read.credits.byline,
+        article_section=section,
         keywords=_keywords(metadata, jsonld, hints),
-        image_url=_image(metadata, jsonld, hints, url),
+        image_url=_image(metadata, jsonld, hints, given.url),
         is_accessible_for_free=free,
         is_truncated=access.is_truncated(
-            root, body=body.text, words=words, free=free, jsonld=jsonld
-        ),
-        word_count=words,
-        removed_blocks=(*(one.block for one in removals), *body.removed),
-        related_links=related_links(
-            [*body.related, *links_of(removals)], url=metadata.base, site=site
-        ),
-        content_hash=content_hash(body.text),
-        extractor=extractor_id(site),
-        refusal=find_refusal(
-            root,
-            content_type=content_type,
-            metadata=metadata,
-            jsonld=jsonld,
-            headline=headline,
-            body_words=words,
-            has_date=published is not None,
+            read.root, body=article.article_body, words=article.word_count, free=free, jsonld=jsonld
         ),
     )
-
-
-def _rules(site: Site | None, fetched_at: datetime | None) -> ExtractRules:
-    if site is None:
-        return ExtractRules()
-    return site.rules_at(fetched_at.date()) if fetched_at else site.extract
 
 
 def _habits(site: Site | None, rules: ExtractRules, metadata: Metadata, url: str) -> DateHabits:

@@ -11,75 +11,17 @@ from lxml.html import HtmlElement
 from crawler.extraction.document import REMOVED, text_of
 from pipelines.fingerprint import tokens
 
-INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "cite",
-        "code",
-        "data",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "kbd",
-        "label",
-        "mark",
-        "nobr",
-        "q",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "tt",
-        "u",
-        "var",
-        "wbr",
-        "img",
-        "br",
-        "ruby",
-        "rt",
-        "rp",
-        "rb",
-        "o:p",
-    ]
-)
+INLINE = frozenset((
+    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em",
+    "font", "i", "ins", "kbd", "label", "mark", "nobr", "q", "s", "samp", "small", "span",
+    "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "img", "br", "ruby", "rt",
+    "rp", "rb", "o:p",
+))  # fmt: skip
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-SILENT = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "svg",
-        "head",
-        "iframe",
-        "object",
-        "button",
-        "select",
-        "input",
-        "textarea",
-        "option",
-        "canvas",
-        "audio",
-        "video",
-        "map",
-        "math",
-        "dialog",
-    ]
-)
+SILENT = frozenset((
+    "script", "style", "noscript", "template", "svg", "head", "iframe", "object", "button",
+    "select", "input", "textarea", "option", "canvas", "audio", "video", "map", "math", "dialog",
+))  # fmt: skip
 _SPACE = re.compile(r"[^\S\n]+")
 _AROUND_BREAK = re.compile(r" ?\n ?")
 # Cells longer than this hold layout, not data.

@@ -79,6 +79,11 @@ _URL_COMPACT = re.compile(r"(?<!\d)(20[0-3]\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01
 _MONTH_FIRST = frozenset(("US", "PH", "FM", "PW"))
 _EITHER = frozenset(("CA",))
 _LONGEST_LINE = 160
+# Elements that may hold a line with a date and no more.
+_LINES = frozenset((
+    "p", "div", "span", "time", "li", "small", "em", "strong", "h2", "h3", "h4", "h5", "h6", "td",
+    "dd", "a", "b", "i", "address", "ul", "section",
+))  # fmt: skip
 # How far from the headline a date is still the story's: elements of the page, in order.
 _BEFORE, _AFTER = 60, 250
 
@@ -349,29 +354,7 @@ def _dates_in(element: HtmlElement, habits: DateHabits) -> Iterator[tuple[int, s
 
 
 def _own_line(element: HtmlElement) -> str:
-    if element.tag in (
-        "p",
-        "div",
-        "span",
-        "time",
-        "li",
-        "small",
-        "em",
-        "strong",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "td",
-        "dd",
-        "a",
-        "b",
-        "i",
-        "address",
-        "ul",
-        "section",
-    ):
+    if element.tag in _LINES:
         if any(child.tag in ("div", "p", "ul", "section", "table") for child in element):
             return ""
         return text_of(element)

@@ -164,6 +164,14 @@ def _decode_address(code: str) -> str:
         return ""
 
 
+# Elements whose end parts words, as a line break does.
+BREAKING = frozenset((
+    "p", "div", "br", "li", "ul", "ol", "tr", "td", "th", "table", "h1", "h2", "h3", "h4", "h5",
+    "h6", "section", "article", "header", "footer", "aside", "blockquote", "figure", "figcaption",
+    "dt", "dd", "dl", "pre", "form",
+))  # fmt: skip
+
+
 def text_of(element: HtmlElement) -> str:
     """Return all text under `element`, white space folded; scripts and styles left out."""
     parts: list[str] = []
@@ -175,41 +183,6 @@ def text_of(element: HtmlElement) -> str:
         if node.tag in BREAKING:
             parts.append(" ")
     return " ".join("".join(parts).split())
-
-
-BREAKING = frozenset(
-    [
-        "p",
-        "div",
-        "br",
-        "li",
-        "ul",
-        "ol",
-        "tr",
-        "td",
-        "th",
-        "table",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "aside",
-        "blockquote",
-        "figure",
-        "figcaption",
-        "dt",
-        "dd",
-        "dl",
-        "pre",
-        "form",
-    ]
-)
 
 
 def visible(root: HtmlElement) -> Iterator[HtmlElement]:

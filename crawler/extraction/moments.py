@@ -16,6 +16,8 @@ FINENESS = {DAY: 0, MINUTE: 1, SECOND: 2}
 # The web's first newspapers; years before are misread numbers.
 _EARLIEST, _LATEST = 1990, 2100
 _LONGEST_TEXT = 400
+# Minutes: no place keeps a clock more than fourteen hours from UTC.
+_WIDEST_OFFSET = 14 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +43,28 @@ def _names() -> tuple[dict[str, int], dict[str, int | str]]:
     return months, data["zones"]
 
 
+_DAY, _YEAR = r"(?P<day>\d{1,2})", r"(?P<year>\d{4})"
+_ORDINAL = r"(?:st|nd|rd|th|er|º|ª|°|η|ης|η|\.)?"
+_OF = r"(?:[\s.,/-]+(?:of\s+|de\s+|d')?)"
+# `{month}` stands for the names of months. Earlier forms have the first claim on a text.
+_FORMS = (
+    r"(?<![\d/.])(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?![\d/])",
+    r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>[01]\d)(?P<day>[0-3]\d)(?=T\d|$)",
+    rf"(?<!\d){_DAY}{_ORDINAL}{_OF}(?P<name>{{month}})\.?{_OF}{_YEAR}(?!\d)",
+    rf"\b(?P<name>{{month}})\.?\s+{_DAY}{_ORDINAL}(?:,|\s)\s*{_YEAR}(?!\d)",
+    rf"(?<!\d){_YEAR}[\s,.-]+(?P<name>{{month}})\.?\s+{_DAY}(?!\d)",
+    rf"(?<!\d){_DAY}[-/\s](?P<name>{{month}})[-/\s](?P<short>\d{{2}})(?![\d:])",
+    r"(?<![\d/.])(?P<year>\d{4})\s?[/.年]\s?(?P<month>\d{1,2})\s?[/.月]\s?(?P<day>\d{1,2})(?!\d)",
+    r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>\s?[/.-]\s?)(?P<b>\d{1,2})(?P=sep)(?P<year>\d{4})(?![\d/])",
+    r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>[/.])(?P<b>\d{1,2})(?P=sep)(?P<short>\d{2})(?![\d/.:])",
+)
+
+
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
     months, _ = _names()
-    month = "|".join(sorted(map(re.escape, months), key=len, reverse=True))
-    day, year = r"(?P<day>\d{1,2})", r"(?P<year>\d{4})"
-    ordinal = r"(?:st|nd|rd|th|er|º|ª|°|η|ης|η|\.)?"
-    of = r"(?:[\s.,/-]+(?:of\s+|de\s+|d')?)"
-    return tuple(
-        re.compile(pattern, re.IGNORECASE)
-        for pattern in (
-            r"(?<![\d/.])(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?![\d/])",
-            r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>[01]\d)(?P<day>[0-3]\d)(?=T\d|$)",
-            rf"(?<!\d){day}{ordinal}{of}(?P<name>{month})\.?{of}{year}(?!\d)",
-            rf"\b(?P<name>{month})\.?\s+{day}{ordinal}(?:,|\s)\s*{year}(?!\d)",
-            rf"(?<!\d){year}[\s,.-]+(?P<name>{month})\.?\s+{day}(?!\d)",
-            rf"(?<!\d){day}[-/\s](?P<name>{month})[-/\s](?P<short>\d{{2}})(?![\d:])",
-            r"(?<![\d/.])(?P<year>\d{4})\s?[/.年]\s?(?P<month>\d{1,2})\s?[/.月]\s?(?P<day>\d{1,2})(?!\d)",
-            r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>\s?[/.-]\s?)(?P<b>\d{1,2})(?P=sep)(?P<year>\d{4})(?![\d/])",
-            r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>[/.])(?P<b>\d{1,2})(?P=sep)(?P<short>\d{2})(?![\d/.:])",
-        )
-    )
+    names = "|".join(sorted(map(re.escape, months), key=len, reverse=True))
+    return tuple(re.compile(form.replace("{month}", names), re.IGNORECASE) for form in _FORMS)
 
 
 _TIME = re.compile(
@@ -200,17 +203,25 @@ def _hour(hour: int, half: str | None) -> int:
 
 def read_zone(text: str, position: int) -> tuple[tzinfo | None, int]:
     """Return the zone printed at `position` in `text`, and where it ends."""
+    return _numeric_zone(text, position) or _named_zone(text, position) or (None, position)
+
+
+def _numeric_zone(text: str, position: int) -> tuple[tzinfo, int] | None:
+    match = _OFFSET.match(text, position)
+    minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0) if match else 0
+    if match is None or minutes > _WIDEST_OFFSET:
+        return None
+    sign = 1 if match["sign"] == "+" else -1
+    return timezone(timedelta(minutes=sign * minutes)), match.end()
+
+
+def _named_zone(text: str, position: int) -> tuple[tzinfo, int] | None:
     _, zones = _names()
-    if match := _OFFSET.match(text, position):
-        minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0)
-        if minutes <= 14 * 60:
-            sign = 1 if match["sign"] == "+" else -1
-            return timezone(timedelta(minutes=sign * minutes)), match.end()
     if match := _US_WORDS.match(text, position):
         return ZoneInfo(str(zones[_US_ZONES[match["name"].lower()]])), match.end()
     match = _LETTERS.match(text, position)
     if match is None or match["name"] not in zones:
-        return None, position
+        return None
     value = zones[match["name"]]
     if isinstance(value, str):
         return ZoneInfo(value), match.end()
@@ -261,25 +272,27 @@ def format_pattern(form: str) -> re.Pattern[str]:
 
 
 def _by_format(text: str, formats: tuple[str, ...]) -> Iterator[Printed]:
-    months, _ = _names()
     for form in formats:
         for match in format_pattern(form).finditer(text):
-            parts = match.groupdict()
-            month = months.get((parts.get("name") or "").lower()) or int(parts.get("month") or 0)
-            year = int(parts.get("year") or 2000 + int(parts.get("short") or 0))
-            days = _real_days([(year, month, int(parts.get("day") or 0))])
-            if not days:
-                continue
-            if parts.get("hour") is None:
-                yield with_time(text, days[0], match.span(), None)
-            else:
-                timed = re.match(_TIME, _clock(parts))
-                if timed:
-                    printed = _timed(
-                        _clock(parts) + text[match.end() :], days[0], (0, 0), timed, None
-                    )
-                    zone, end = _format_zone(parts, text, match.end())
-                    yield Printed(printed.local, printed.precision, zone, match.start(), end)
+            if (day := _formatted_day(match.groupdict())) is not None:
+                yield from _formatted(text, day, match)
+
+
+def _formatted_day(parts: dict[str, str | None]) -> date | None:
+    months, _ = _names()
+    month = months.get((parts.get("name") or "").lower()) or int(parts.get("month") or 0)
+    year = int(parts.get("year") or 2000 + int(parts.get("short") or 0))
+    return next(iter(_real_days([(year, month, int(parts.get("day") or 0))])), None)
+
+
+def _formatted(text: str, day: date, match: re.Match[str]) -> Iterator[Printed]:
+    parts = match.groupdict()
+    if parts.get("hour") is None:
+        yield with_time(text, day, match.span(), None)
+    elif timed := re.match(_TIME, _clock(parts)):
+        printed = _timed(_clock(parts) + text[match.end() :], day, (0, 0), timed, None)
+        zone, end = _format_zone(parts, text, match.end())
+        yield Printed(printed.local, printed.precision, zone, match.start(), end)
 
 
 def _clock(parts: dict[str, str | None]) -> str:
