@@ -168,7 +168,9 @@ class _Watch:
         self._run = run
         self.error: Exception | None = None
 
-    async def closed(self) -> None:
+    async def closed(self, reason: str) -> None:
+        # Scrapy's word for Ctrl-C and SIGTERM.
+        self._run.report.is_interrupted = reason == "shutdown"
         try:
             await self._run.end()
         except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 from scrapy.crawler import Crawler
 from scrapy.resolver import CachingThreadedResolver
@@ -20,17 +20,15 @@ from twisted.internet.error import DNSLookupError
 class PrivateAddressError(DNSLookupError):
     """A page led to an address that is not public."""
 
-    def __init__(self, host: str, address: str):
-        super().__init__(
-            f"{host} is at {address}, which is no public address; "
-            "set SITREP_ALLOW_PRIVATE_NETWORKS=1 to allow it"
-        )
-
 
 class GuardedResolver(CachingThreadedResolver):
-    """Resolves names and literals, and refuses what is not public."""
+    """Resolves names and literals, and refuses what is not public.
+
+    Twisted keeps to itself why a name has no address, so `refused` tells: host → its address.
+    """
 
     allow_private = False
+    refused: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, reactor: ReactorBase) -> Self:
@@ -45,8 +43,27 @@ class GuardedResolver(CachingThreadedResolver):
 
 def _public(address: str, host: str) -> str:
     if not is_public(address):
-        raise PrivateAddressError(host, address)
+        GuardedResolver.refused[host] = address
+        raise PrivateAddressError(host)
     return address
+
+
+def refusal_of(host: str) -> str | None:
+    """Return why `host` was not dialled, as a line to read; None when the guard had no part."""
+    address = GuardedResolver.refused.get(host) or _literal(host)
+    if address is None or is_public(address):
+        return None
+    return (
+        f"{host} is at {address}, which is no public address; "
+        "set SITREP_ALLOW_PRIVATE_NETWORKS=1 to allow it"
+    )
+
+
+def _literal(host: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(host.split("%")[0]))
+    except ValueError:
+        return None
 
 
 def is_public(address: str) -> bool:

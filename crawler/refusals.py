@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from scrapy.exceptions import IgnoreRequest
 
+INTERRUPTED = "interrupted"
+
 
 class NotAskedError(IgnoreRequest):
-    """`reason` is the word under `skipped`: `robots`, `foreign_host`."""
+    """`reason` is the word under `skipped`: `robots`, `foreign_host`, `silent_host`.
 
-    def __init__(self, reason: str, url: str):
-        super().__init__(f"{reason}: {url}")
+    `for_now` tells what another crawl may find otherwise: the link is left as it was.
+    """
+
+    def __init__(self, reason: str, line: str, *, for_now: bool = False):
+        super().__init__(line)
         self.reason = reason
+        self.for_now = for_now

@@ -20,6 +20,8 @@ COUNTS = (
 # A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
 TOLERATED_FAILURES = 1
 TOLERATED_SHARE = 0.1
+# Skipped for now, since the host itself would not have it: robots.txt is down, or Retry-After long.
+UNWILLING = ("silent_host", "retry_after")
 
 
 @dataclass(slots=True)
@@ -42,7 +44,9 @@ class SiteReport:
         asked = self.counts["fetched"] + self.counts["not_modified"] + self.counts["failed"]
         failed = self.counts["failed"]
         too_many = failed > TOLERATED_FAILURES and failed > TOLERATED_SHARE * asked
-        return too_many or (self.sources_asked > 0 and self.sources_failed == self.sources_asked)
+        no_sources = self.sources_asked > 0 and self.sources_failed == self.sources_asked
+        is_silent = not asked and any(self.skipped[reason] for reason in UNWILLING)
+        return too_many or no_sources or is_silent
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,12 +66,15 @@ class RunReport:
     finished_at: datetime | None = None
     sites: dict[str, SiteReport] = field(default_factory=dict)
     callback_errors: int = 0
+    is_interrupted: bool = False
 
     def site(self, name: str) -> SiteReport:
         return self.sites.setdefault(name, SiteReport(site=name))
 
     @property
     def exit_status(self) -> int:
+        if self.is_interrupted:
+            return 130  # as a shell says of what Ctrl-C ended
         return int(bool(self.callback_errors) or any(s.is_failed for s in self.sites.values()))
 
     def totals(self) -> dict[str, Any]:

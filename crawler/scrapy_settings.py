@@ -31,6 +31,8 @@ DOWNLOAD_FAIL_ON_DATALOSS = True
 CONCURRENT_REQUESTS = 32
 CONCURRENT_REQUESTS_PER_DOMAIN = 1
 RETRY_TIMES = 2
+# The report names each page that failed; a line in the log too says it twice.
+RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 REDIRECT_MAX_TIMES = 10
 REMOTE_CONTROL_ENABLED = False
 TELNETCONSOLE_ENABLED = False
@@ -52,6 +54,8 @@ DOWNLOADER_MIDDLEWARES: dict[str, int | None] = {
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
     "crawler.middlewares.robots.RobotsMiddleware": 100,
+    # Above the retries (550), so that it sees each answer before it is asked for again.
+    "crawler.middlewares.pacing.PacingMiddleware": 560,
     "crawler.middlewares.archive.ArchiveMiddleware": 610,
 }
 # What the worker processes have not yet taken up waits here, and holds the downloads back.

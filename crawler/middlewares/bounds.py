@@ -18,4 +18,4 @@ class BoundsMiddleware:
             return
         if request.meta["kind"] is not Kind.ARTICLE and site.names_host_of(request.url):
             return
-        raise NotAskedError("foreign_host", request.url)
+        raise NotAskedError("foreign_host", f"leads to {request.url}, no host of this site")

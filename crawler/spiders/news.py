@@ -18,7 +18,7 @@ from crawler.discovery.wordpress import posts_url
 from crawler.fetch_errors import describe
 from crawler.ingest import Outcome, link_status
 from crawler.link_queue import LinkQueue
-from crawler.refusals import NotAskedError
+from crawler.refusals import INTERRUPTED, NotAskedError
 from crawler.run import Run
 from crawler.site import Site
 from pipelines.errors import ArchiveError, DiscoveryError
@@ -53,6 +53,8 @@ class NewsSpider(scrapy.Spider):
         self.on_progress = on_progress
         self.outcomes: dict[str, Outcome | str] = {}
         self._asked_sources: set[tuple[str, str]] = set()
+        run.ingest.ask = self._ask
+        run.on_stop = self._stop
         self.queues = {
             site.name: LinkQueue(
                 site,
@@ -67,8 +69,6 @@ class NewsSpider(scrapy.Spider):
         }
 
     async def start(self) -> AsyncIterator[Any]:
-        self.run.ingest.ask = self._ask
-        self.run.on_stop = self._stop
         for site, url in self.plan.urls:
             link = Link(url=url, found_at="recrawl", kind=Kind.ARTICLE)
             yield self._article_request(link, site, conditional=False)
@@ -114,7 +114,8 @@ class NewsSpider(scrapy.Spider):
             report.sources_failed += 1
             report.error(page.requested_url, error.message)
             reason = "discovery" if page.status in {200, 304} else f"http_{page.status}"
-            self.run.settle(page, f"{Verdict.FAILED}:{reason}")
+            if not _is_redirect(page):  # a redirect has its verdict as one
+                self.run.settle(page, f"{Verdict.FAILED}:{reason}")
             return
         self.run.settle(page, verdict)
         for warning in found.warnings:
@@ -135,7 +136,7 @@ class NewsSpider(scrapy.Spider):
                 raise DiscoveryError("answered 304 to an unconditional request", where=page.url)
             return copy, Verdict.NOT_MODIFIED
         if page.status != 200:
-            raise DiscoveryError(f"HTTP {page.status}", where=page.url)
+            raise DiscoveryError(_status_line(page), where=page.url)
         if page.payload_bytes and not page.body:
             raise DiscoveryError("is not what its Content-Encoding says", where=page.url)
         return page, Verdict.DISCOVERY
@@ -143,8 +144,11 @@ class NewsSpider(scrapy.Spider):
     async def source_failed(self, failure: Failure) -> None:
         request, cause = _request_and_cause(failure)
         report = self.run.report.site(request.meta["site"].name)
+        if isinstance(cause, NotAskedError) and cause.reason == INTERRUPTED:
+            report.sources_asked -= 1
+            return
         report.sources_failed += 1
-        reason, error = describe(cause)
+        reason, error = describe(cause, request.url)
         report.error(request.meta["requested_url"], error)
         self._settle_earlier(request, reason)
 
@@ -164,25 +168,55 @@ class NewsSpider(scrapy.Spider):
     async def article(self, response: Response) -> None:
         """Hand an article page on; what it becomes is not the spider's business."""
         page, site = response.meta["page"], response.meta["site"]
+        if _is_redirect(page):  # a redirect has its verdict as one
+            self._count_failure(
+                _request_of(response), f"http_{page.status}", _status_line(page), status="failed"
+            )
+            return
+        if page.status == 200 and not page.payload_bytes:
+            self.run.settle(page, f"{Verdict.FAILED}:empty")
+            line = "the body is empty"
+            self._count_failure(_request_of(response), "empty", line, status="failed")
+            return
         try:
             outcome = await self.run.take(page, site)
         except Exception:
             self.run.settle(page, f"{Verdict.FAILED}:callback_error")
             self.run.report.callback_errors += 1
-            self._count_failure(_request_of(response), "callback_error", "an error of Sitrep's own")
+            self._count_failure(
+                _request_of(response), "callback_error", "an error of Sitrep's own", status="failed"
+            )
             raise
         self._count(_request_of(response), outcome)
 
     async def article_failed(self, failure: Failure) -> None:
         request, cause = _request_and_cause(failure)
-        reason, error = describe(cause)
+        reason, error = describe(cause, request.url)
         self._settle_earlier(request, reason)
+        if isinstance(cause, NotAskedError) and cause.reason == INTERRUPTED:
+            return  # like all that waited in line behind it
         if isinstance(cause, NotAskedError):
-            self.run.report.site(request.meta["site"].name).skipped[reason] += 1
+            self._not_asked(request, cause)
+        elif self.run.fatal is not None:
+            # The run ends early for a reason of its own; the link stays for the next one.
             self.outcomes[request.meta["requested_url"]] = error
-            self._close_link(request, "refused", None)
+        else:
+            self._count_failure(request, reason, error, status="failed")
+
+    def _not_asked(self, request: Request, cause: NotAskedError) -> None:
+        status: LinkStatus | None = None if cause.for_now else "refused"
+        if request.meta.get("redirect_times"):
+            # The address itself was asked; it is where it leads that was not.
+            self._count_failure(request, cause.reason, str(cause), status=status)
             return
-        self._count_failure(request, reason, error)
+        report = self.run.report.site(request.meta["site"].name)
+        report.skipped[cause.reason] += 1
+        url = request.meta["requested_url"]
+        self.outcomes[url] = str(cause)
+        if status is not None:
+            self._close_link(request, status, None)
+        elif not any(one["error"] == str(cause) for one in report.errors):
+            report.error(url, str(cause))  # once for all that wait for the same host
 
     def _count(self, request: Request, outcome: Outcome) -> None:
         report = self.run.report.site(request.meta["site"].name)
@@ -204,12 +238,16 @@ class NewsSpider(scrapy.Spider):
         self._close_link(request, link_status(outcome.verdict), outcome)
         self.on_progress()
 
-    def _count_failure(self, request: Request, reason: str, error: str) -> None:
+    def _count_failure(
+        self, request: Request, reason: str, error: str, *, status: LinkStatus | None
+    ) -> None:
+        """Count a page that gave no answer of use; without `status` its link stays as it was."""
         report = self.run.report.site(request.meta["site"].name)
         report.counts["failed"] += 1
         report.error(request.meta["requested_url"], error)
         self.outcomes[request.meta["requested_url"]] = error
-        self._close_link(request, "failed", None)
+        if status is not None:
+            self._close_link(request, status, None)
         self.on_progress()
         logger.info("%s failed (%s): %s", request.url, reason, error)
 
@@ -225,6 +263,8 @@ class NewsSpider(scrapy.Spider):
 
     async def _ask(self, url: str, site: Site) -> tuple[int, str | None]:
         """Ask an old address once. Returns (0, None) when it gives no answer."""
+        if site.name not in self.queues:
+            return 0, None  # of another run's page: a crawl touches the sites it names alone
         request = self._request(url, Kind.ARTICLE, site, callback=None, errback=None)
         request.meta["dont_redirect"] = True
         try:
@@ -279,6 +319,17 @@ class NewsSpider(scrapy.Spider):
 
     def _stop(self) -> None:
         self.crawler.engine.close_spider(self, reason="archive")
+
+
+def _is_redirect(page: Page) -> bool:
+    return 300 <= page.status < 400 and page.status != 304
+
+
+def _status_line(page: Page) -> str:
+    if not _is_redirect(page):
+        return f"HTTP {page.status}"
+    target = page.headers.get("location")
+    return f"HTTP {page.status} to {target[:200]}" if target else f"HTTP {page.status} to nowhere"
 
 
 def _request_of(response: Response) -> Request:

@@ -1,0 +1,119 @@
+"""Who waits for a host: Retry-After is obeyed, and a run that is to end does not wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+from scrapy.utils.asyncio import call_later
+
+from crawler.refusals import INTERRUPTED, NotAskedError
+from pipelines.model import Page
+
+logger = logging.getLogger(__name__)
+
+# Waiting longer holds up the run; what is left of the site is then for the next crawl.
+MOST_PATIENCE_SECONDS = 120.0
+STOP_LATENCY_SECONDS = 0.2
+
+
+class PacingMiddleware:
+    """Holds a site's queue for as long as a 429 or 503 asks, or leaves the site for this run."""
+
+    def __init__(self, crawler: Crawler):
+        self._crawler = crawler
+        self._left: dict[str, str] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        made = cls(crawler)
+        crawler.signals.connect(made.opened, signal=signals.spider_opened)
+        crawler.signals.connect(made.closed, signal=signals.spider_closed)
+        return made
+
+    def opened(self) -> None:
+        self._watch = asyncio.ensure_future(self._drop_what_waits_at_the_end())
+
+    def closed(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _drop_what_waits_at_the_end(self) -> None:
+        """Once the run is to end, only what is on its way is waited for.
+
+        Scrapy would first ask for all that stands in line, at two seconds a page, and has no
+        signal for the moment when it is told to stop.
+        """
+        engine: Any = self._crawler.engine
+        while True:
+            await asyncio.sleep(STOP_LATENCY_SECONDS)
+            if engine._slot is not None and engine._slot.closing is not None:  # noqa: SLF001
+                for slot in engine.downloader.slots.values():
+                    drop_queue(slot, NotAskedError(INTERRUPTED, "the run ended", for_now=True))
+
+    def process_request(self, request: Request) -> None:
+        if why := self._left.get(request.meta["download_slot"]):
+            raise NotAskedError("retry_after", why, for_now=True)
+
+    def process_response(self, request: Request, response: Response) -> Response:
+        if response.status not in {429, 503}:
+            return response
+        page: Page = request.meta["page"]
+        seconds = seconds_to_wait(page.headers.get("retry-after", ""), now=page.fetched_at)
+        if seconds > MOST_PATIENCE_SECONDS:
+            request.meta["dont_retry"] = True
+            self._leave(request.meta["download_slot"], seconds)
+        elif seconds > 0:
+            self._pause(request.meta["download_slot"], seconds)
+        return response
+
+    def _pause(self, name: str, seconds: float) -> None:
+        slot = self._slot(name)
+        if slot.latercall is not None:
+            slot.latercall.cancel()
+        slot.latercall = call_later(seconds, self._go_on, slot)
+
+    def _go_on(self, slot: Any) -> None:
+        slot.latercall = None
+        self._crawler.engine.downloader._process_queue(slot)  # noqa: SLF001 - as Scrapy's own timer does
+
+    def _leave(self, name: str, seconds: float) -> None:
+        why = f"the host asks to be left alone for {seconds:.0f} s"
+        logger.warning("%s: %s; the next crawl goes on", name, why)
+        self._left[name] = why
+        drop_queue(self._slot(name), NotAskedError("retry_after", why, for_now=True))
+
+    def _slot(self, name: str) -> Any:
+        return self._crawler.engine.downloader.slots[name]
+
+
+def drop_queue(slot: Any, error: NotAskedError) -> None:
+    """Give up what waits for its turn at a host; what is on its way is let be."""
+    waiting = list(slot.queue)
+    slot.queue.clear()
+    for _, answer in waiting:
+        answer.errback(error)
+
+
+def seconds_to_wait(retry_after: str, *, now: datetime) -> float:
+    """Return what a Retry-After header asks for: seconds or a date; 0 when it says neither.
+
+    >>> seconds_to_wait("Wed, 11 Mar 2026 08:00:30 GMT", now=datetime(2026, 3, 11, 8, tzinfo=UTC))
+    30.0
+    """
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit() and len(text) < 9:
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
