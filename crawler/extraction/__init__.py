@@ -13,6 +13,7 @@ from crawler.extraction.authors import Credits, find_credits
 from crawler.extraction.body import Body, find_body
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse
+from crawler.extraction.forms import prune_forms
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -118,7 +119,8 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
         hint=given.hints.headline,
     )
     story = Story(root, h1)
-    removals = prune_site(root, given.rules.prune) + prune_markup(root, story)
+    removals = prune_site(root, given.rules.prune)
+    removals += prune_markup(root, story) + prune_forms(root, story)
     named = find_credits(
         root,
         metadata=metadata,
@@ -133,6 +135,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
         root,
         known=Known(headline, described, named.byline, named.authors),
         regions=select(root, given.rules.body) if given.rules.body else [],
+        url=given.url,
         h1=h1,
         furniture=given.furniture,
     )

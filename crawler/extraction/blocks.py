@@ -23,6 +23,8 @@ SILENT = frozenset((
     "select", "input", "textarea", "option", "canvas", "audio", "video", "map", "math", "dialog",
 ))  # fmt: skip
 _SPACE = re.compile(r"[^\S\n]+")
+# Han, kana, Thai, Lao, Khmer, Burmese: scripts without spaces between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _AROUND_BREAK = re.compile(r" ?\n ?")
 # Cells longer than this hold layout, not data.
 _LONGEST_CELL = 400
@@ -43,6 +45,11 @@ class Block:
     group: HtmlElement | None = None
     words: tuple[str, ...] = ()
     is_story: bool = True
+
+    @property
+    def length(self) -> int:
+        """Return how long it is in words, also where the script puts no spaces between them."""
+        return length_in_words(self.words)
 
     @property
     def key(self) -> str:
@@ -178,6 +185,17 @@ def _rows(table: HtmlElement) -> Iterator[Block]:
         if any(cells):
             text = " | ".join(cells).strip(" |")
             yield Block(row, text, "row", 0, [], table, tuple(tokens(text)))
+
+
+def length_in_words(words: tuple[str, ...] | list[str]) -> int:
+    """Count words; of Chinese, Japanese and Thai, two signs as one.
+
+    >>> length_in_words(("巡逻将持续到十一月", "2026"))
+    6
+    """
+    return len(words) + sum(
+        len(word) // 2 for word in words if not word.isascii() and _UNSPACED.search(word)
+    )
 
 
 def render(blocks: list[Block]) -> str:

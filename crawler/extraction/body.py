@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from lxml.html import HtmlElement
 
@@ -26,18 +27,20 @@ def find_body(
     *,
     known: Known,
     regions: list[HtmlElement],
+    url: str = "",
     h1: HtmlElement | None = None,
     furniture: Furniture | None = None,
 ) -> Body:
     """Return the story of a pruned page. `regions`: where the site file says it stands."""
+    host = urlsplit(url).netloc
     if regions:
         chosen = [block for region in regions for block in blocks_of(region)]
-        return _body(clean_lines(chosen, known=known, furniture=furniture))
+        return _body(clean_lines(chosen, known=known, furniture=furniture, host=host))
     blocks = blocks_of(root)
     chosen, text = select_story(root, blocks, h1=h1)
     if not chosen:
         chosen = _as_blocks(text, root)
-    return _body(clean_lines(chosen, known=known, furniture=furniture))
+    return _body(clean_lines(chosen, known=known, furniture=furniture, host=host))
 
 
 def _body(cleaned: Cleaned) -> Body:

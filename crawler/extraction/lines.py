@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawler.extraction.blocks import Block
 from crawler.extraction.document import REMOVED, css_path, text_of
@@ -12,6 +12,7 @@ from crawler.extraction.moments import read_dates
 from crawler.extraction.noise import noise, plain_line
 from crawler.extraction.prune import Furniture, furniture_rule, shorten
 from crawler.extraction.region import path_of
+from crawler.extraction.teasers import find_teasers
 from pipelines.fingerprint import tokens
 from pipelines.model import RemovedBlock
 
@@ -44,8 +45,9 @@ _FOLLOW = re.compile(
     r"\b(?:telegram|facebook|twitter|x|google news|whatsapp|viber|youtube|instagram|linkedin)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_LONGEST_PEEL = 120
 _LABEL = re.compile(r"^[^:\n]{2,30}:\s")
-_SHORT, _TAIL, _FIRST = 40, 4, 3
+_SHORT, _BRIEF, _TAIL, _FIRST = 40, 12, 4, 3
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Known:
 
 
 def clean_lines(
-    blocks: list[Block], *, known: Known, furniture: Furniture | None = None
+    blocks: list[Block], *, known: Known, furniture: Furniture | None = None, host: str = ""
 ) -> Cleaned:
     """Apply the rules for whole lines, then drop headings that nothing follows.
 
@@ -76,14 +78,18 @@ def clean_lines(
     where a rule knows them.
     """
     out = Cleaned()
+    blocks = _peeled(blocks, known)
     stories = [index for index, block in enumerate(blocks) if block.is_story]
     first, last = (stories[0], stories[-1]) if stories else (0, -1)
     tail = set(stories[-_TAIL:])
+    teasers = find_teasers(blocks, host=host)
     expects_link = False
     for index, block in enumerate(blocks):
         following = blocks[index + 1 : index + 4]
         rule = furniture_rule(block.text, furniture)
-        if rule is None and expects_link and _is_link(block):
+        if rule is None and index in teasers:
+            rule = "line:teaser"
+        elif rule is None and expects_link and _is_link(block):
             rule = "line:also_read"
         else:
             rule = rule or _also_read(block, following[:1])
@@ -94,7 +100,7 @@ def clean_lines(
                 block, known, is_tail=index in tail, is_first=len(out.kept) < _FIRST
             )
             rule = rule or _after_promo(block)
-        elif rule is None and first < index < last and len(block.words) >= _FIRST:
+        elif rule is None and first < index < last and block.length >= _FIRST:
             rule = "not_story"
         if rule is not None:
             _take(out, block, rule)
@@ -103,6 +109,37 @@ def clean_lines(
     while out.kept and out.kept[-1].kind == "h":
         _take(out, out.kept.pop(), "line:heading_without_text")
     return out
+
+
+def _peeled(blocks: list[Block], known: Known) -> list[Block]:
+    """Part the first and last lines of a block from the rest where they are noise of their own.
+
+    Pages without paragraphs print the date, a break, and the story in one box.
+    """
+    out: list[Block] = []
+    for place, block in enumerate(blocks):
+        lines = block.text.split("\n") if block.kind == "p" else [block.text]
+        start, end = 0, len(lines)
+        while start < end - 1 and _is_noise(block, lines[start], known, is_first=place < _FIRST):
+            start += 1
+        while end > start + 1 and _is_noise(block, lines[end - 1], known, is_first=False):
+            end -= 1
+        groups = [*lines[:start], "\n".join(lines[start:end]), *lines[end:]]
+        out += [block] if len(groups) == 1 else [_part_of(block, one) for one in groups]
+    return out
+
+
+def _is_noise(block: Block, line: str, known: Known, *, is_first: bool) -> bool:
+    if len(line) > _LONGEST_PEEL:
+        return False
+    part = _part_of(block, line)
+    return _whole_line(part, known, is_tail=False, is_first=is_first) is not None
+
+
+def _part_of(block: Block, text: str) -> Block:
+    links = [link for link in block.links if link[0] in text]
+    chars = sum(len("".join(name.split())) for name, _ in links)
+    return replace(block, text=text, links=links, link_chars=chars, words=tuple(tokens(text)))
 
 
 def _after_promo(block: Block) -> str | None:
@@ -114,7 +151,7 @@ def _after_promo(block: Block) -> str | None:
     if before is None or before.get(REMOVED) is None or block.kind != "p" or block.links:
         return None
     is_promo = before.tag == "a" and bool(before.get("href")) and not text_of(before)
-    is_sentence = len(block.words) <= _SHORT and not re.search(r"[.!?…][”\"']?\s+\S", block.text)
+    is_sentence = block.length <= _SHORT and not re.search(r"[.!?…][”\"']?\s+\S", block.text)
     return "line:teaser" if is_promo and is_sentence else None
 
 
@@ -122,7 +159,7 @@ def _take(out: Cleaned, block: Block, rule: str) -> None:
     out.removed.append(
         RemovedBlock(text=shorten(block.text), rule=rule, selector=css_path(block.element))
     )
-    if rule in ("line:also_read", "line:link_only"):
+    if rule in ("line:also_read", "line:link_only", "line:teaser"):
         out.related += block.links
 
 
@@ -136,7 +173,7 @@ def _also_read(block: Block, following: list[Block]) -> str | None:
     phrase = next((p for p in noise().also_read if _begins(plain, p)), None)
     if phrase is None and _is_label_and_link(block):
         return "line:also_read"
-    if phrase is None or len(block.words) > _SHORT:
+    if phrase is None or block.length > _SHORT:
         return None
     if plain == phrase:
         stands_by_link = bool(following) and _is_link(following[0])
@@ -160,7 +197,7 @@ def _begins(plain: str, phrase: str) -> bool:
 
 
 def _repeated(block: Block, place: int, known: Known, following: list[Block]) -> str | None:
-    if known.headline and place < 3 and len(block.words) >= 3:
+    if known.headline and place < 3 and block.length >= 3:
         if block.key == " ".join(_words(known.headline)):
             return "headline_repeated"
         if block.kind == "h" and closeness(block.text, known.headline) > 0.9:
@@ -176,14 +213,16 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _whole_line(block: Block, known: Known, *, is_tail: bool, is_first: bool) -> str | None:
-    plain, length = plain_line(block.text), len(block.words)
+    plain, length = plain_line(block.text), block.length
     if not plain:
         return "line:no_words"
     if (rule := noise().equals.get(plain)) and block.kind != "row":
         return f"line:{rule}"
+    if length <= 60 and (rule := _phrased(block.text)):
+        return f"line:{rule}"
     if length <= 60 and is_tail and _SIGN_OFF.match(block.text):
         return "sign_off"
-    if length <= _SHORT and is_tail and _COPYRIGHT.search(block.text):
+    if length <= (_SHORT if is_tail else _BRIEF) and _COPYRIGHT.search(block.text):
         return "copyright"
     if length <= 25 and _CREDIT.match(block.text) and block.kind != "h":
         return "credit"
@@ -198,8 +237,14 @@ def _whole_line(block: Block, known: Known, *, is_tail: bool, is_first: bool) ->
     return None
 
 
+def _phrased(text: str) -> str | None:
+    """Return the rule whose form the whole line has."""
+    plain = " ".join(text.split())
+    return next((rule for rule, form in noise().forms if form.fullmatch(plain)), None)
+
+
 def _is_byline(block: Block, plain: str, known: Known, *, is_first: bool) -> bool:
-    if len(block.words) > 20:
+    if block.length > 20:
         return False
     names = {plain_line(name) for name in (*known.authors, known.byline or "")} - {""}
     if plain in names or (plain.startswith("by ") and plain[3:] in names):

@@ -24,11 +24,12 @@ class Markup:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """`equals` maps a whole line, as `plain_line` gives it, to its rule."""
+    """`equals` maps a whole line, as `plain_line` gives it, to its rule; `forms` are for more."""
 
     markup: tuple[Markup, ...]
     printed: tuple[Markup, ...]
     equals: dict[str, str]
+    forms: tuple[tuple[str, re.Pattern[str]], ...]
     also_read: tuple[str, ...]
     dated: tuple[str, ...]
     refusal: dict[str, frozenset[str]]
@@ -43,6 +44,11 @@ def noise() -> Noise:
         markup=tuple(_markup(one) for one in data["markup"]),
         printed=tuple(_markup(one) for one in data["printed"]),
         equals={plain_line(p): rule for rule, d in lines.items() for p in d.get("equals", ())},
+        forms=tuple(
+            (rule, re.compile("|".join(d["forms"]), re.IGNORECASE))
+            for rule, d in lines.items()
+            if "forms" in d
+        ),
         also_read=_longest_first(lines["also_read"]["starts"]),
         dated=_longest_first(lines["byline"]["starts_dated"]),
         refusal={k: frozenset(map(plain_line, v)) for k, v in data["refusal"].items()},

@@ -15,6 +15,9 @@ from crawler.extraction.noise import Markup, noise, plain_line
 from pipelines.model import RemovedBlock
 
 LONGEST_TEXT = 300
+# Where pages without paragraphs have their text.
+_TEXT_BOXES = ("div", "td", "section", "article")
+_LONG_TEXT, _LONG_PIECE = 40, 80
 _WORD = re.compile(r"[a-z0-9]+|[A-Z]+(?![a-z])|[A-Z][a-z0-9]*")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _ROOTS = frozenset(("html", "head", "body", "main"))
@@ -46,11 +49,11 @@ class Story:
     def __init__(self, root: HtmlElement, headline: HtmlElement | None) -> None:
         self.holds_headline = set() if headline is None else {headline, *headline.iterancestors()}
         self.weights: dict[HtmlElement, int] = {}
-        for paragraph in root.iter("p"):
-            length = len(text_of(paragraph))
-            if length >= 40:
-                for element in (paragraph, *paragraph.iterancestors()):
-                    self.weights[element] = self.weights.get(element, 0) + length
+        for element in root.iter("p", *_TEXT_BOXES):
+            length = len(text_of(element)) if element.tag == "p" else _own_length(element)
+            if length >= _LONG_TEXT:
+                for one in (element, *element.iterancestors()):
+                    self.weights[one] = self.weights.get(one, 0) + length
         self.total = max(1, self.weights.get(root, 0))
 
     def share(self, element: HtmlElement) -> float:
@@ -58,12 +61,18 @@ class Story:
         return self.weights.get(element, 0) / self.total
 
 
+def _own_length(box: HtmlElement) -> int:
+    """Return how long the text is that stands in `box` itself, in pieces that are no labels."""
+    pieces = [box.text or "", *(child.tail or "" for child in box)]
+    return sum(len(piece) for piece in pieces if len(piece) >= _LONG_PIECE and piece.strip())
+
+
 def prune_site(root: HtmlElement, selectors: tuple[str, ...]) -> list[Removal]:
     """Mark what the site file names; nothing protects the story from its own site's rules."""
     found: list[Removal] = []
     for selector in selectors:
         for element in select(root, selector):
-            if not _is_gone(element):
+            if not is_gone(element):
                 found += remove(element, f"site:{selector}")
     return found
 
@@ -186,7 +195,7 @@ def shorten(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1].rstrip() + "…"
 
 
-def _is_gone(element: HtmlElement) -> bool:
+def is_gone(element: HtmlElement) -> bool:
     return element.get(REMOVED) is not None or any(
         one.get(REMOVED) is not None for one in element.iterancestors()
     )

@@ -9,7 +9,7 @@ from collections import Counter
 import trafilatura
 from lxml.html import HtmlElement
 
-from crawler.extraction.blocks import Block
+from crawler.extraction.blocks import Block, length_in_words
 from crawler.extraction.document import REMOVED
 from pipelines.fingerprint import tokens
 
@@ -19,6 +19,8 @@ logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
 # Below this, precision has cut a story short more often than it has found a short one.
 _FEW_WORDS = 80
 _MUCH_MORE = 2.0
+# Less than this in one box is no story that trafilatura could have missed.
+_FEWEST_WORDS = 30
 # A shorter line inside a longer text may be there by chance.
 _SURE_WORDS = 5
 _MOST = 0.9
@@ -31,9 +33,11 @@ def select_story(
 ) -> tuple[list[Block], str]:
     """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
     text = judged_text(root)
+    if not text:
+        return _densest(blocks), text
     chosen = _below_headline(_matched(blocks, text), blocks, h1)
-    found = sum(len(block.words) for block in chosen)
-    if not chosen or found < 0.5 * len(tokens(text)):
+    found = sum(block.length for block in chosen)
+    if not chosen or found < 0.5 * length_in_words(tokens(text)):
         return [], text
     region = _region(chosen)
     if region is None:
@@ -47,6 +51,21 @@ def select_story(
     return _with_missed(inside, {id(block) for block in chosen}, region), text
 
 
+def _densest(blocks: list[Block]) -> list[Block]:
+    """Return what stands in the box with the most unlinked text, where trafilatura finds none."""
+    weights: Counter[HtmlElement] = Counter()
+    for block in blocks:
+        parent = block.element.getparent()
+        if block.link_share < _LINKED and block.length >= _SURE_WORDS:
+            weights[block.element] += block.length
+            if parent is not None and parent.tag not in ("body", "html"):
+                weights[parent] += block.length
+    box = max(weights, key=lambda one: weights[one], default=None)
+    if box is None or weights[box] < _FEWEST_WORDS:
+        return []
+    return [block for block in blocks if _is_under(block.element, box)]
+
+
 def _below_headline(
     chosen: list[Block], blocks: list[Block], h1: HtmlElement | None
 ) -> list[Block]:
@@ -56,7 +75,7 @@ def _below_headline(
         return chosen
     below = {id(block) for block in blocks[top:]}
     kept = [block for block in chosen if id(block) in below]
-    is_most = sum(len(b.words) for b in kept) > 0.7 * sum(len(b.words) for b in chosen)
+    is_most = sum(b.length for b in kept) > 0.7 * sum(b.length for b in chosen)
     return kept if is_most else chosen
 
 
@@ -75,10 +94,10 @@ def judged_text(root: HtmlElement) -> str:
     for element in pruned.xpath(f"//*[@{REMOVED}]"):
         element.drop_tree()
     precise = _run(pruned, precise=True)
-    if len(precise.split()) >= _FEW_WORDS:
+    if length_in_words(tokens(precise)) >= _FEW_WORDS:
         return precise
     default = _run(pruned, precise=False)
-    return default if len(default.split()) > _MUCH_MORE * len(precise.split()) else precise
+    return default if len(default) > _MUCH_MORE * len(precise) else precise
 
 
 def _run(tree: HtmlElement, *, precise: bool) -> str:
@@ -100,7 +119,7 @@ def _matched(blocks: list[Block], text: str) -> list[Block]:
     chosen: dict[str, list[Block]] = {}
     for block in blocks:
         key = block.key
-        if key and (key in lines or (len(block.words) >= _SURE_WORDS and f" {key} " in whole)):
+        if key and (key in lines or (block.length >= _SURE_WORDS and f" {key} " in whole)):
             chosen.setdefault(key, []).append(block)
     kept = {id(block) for same in chosen.values() for block in same}
     return [block for block in blocks if id(block) in kept]
@@ -112,7 +131,7 @@ def _region(chosen: list[Block]) -> HtmlElement | None:
     seen: set[str] = set()
     total = 0
     for block in chosen:
-        length = len(block.words)
+        length = block.length
         total += length
         for element in (block.element, *block.element.iterancestors()):
             weights[element] += length
@@ -160,6 +179,6 @@ def _is_missed(
     if block.kind == "h":
         return is_between and is_sibling
     looks_alike = path_of(block.element) in paths
-    if looks_alike and (is_sibling or len(block.words) >= _LONG):
+    if looks_alike and (is_sibling or block.length >= _LONG):
         return True
     return is_between and block.kind in ("li", "quote", "row") and _is_under(block.element, region)

@@ -1,0 +1,50 @@
+"""Noise of every platform and language around and between known stories: none in, nothing lost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from crawler.extraction import extract
+
+sys.path.insert(0, str(Path(__file__).parent))
+from generated import PLATFORMS, URL, Page, layouts, make_pages, texts
+
+# The aim for any site: one page in a hundred with a line of noise, one line in two hundred lost.
+MOST_NOISY, MOST_LOST = 0.01, 0.005
+
+
+def measure(pages: list[Page]) -> tuple[float, float, list[str]]:
+    """Return the share of noisy pages, that of lost lines, and what a person should look at."""
+    noisy, lost, lines, faults = 0, 0, 0, list[str]()
+    for page in pages:
+        noise, gone = page.faults(extract(page.html, URL).article_body)
+        noisy, lost, lines = noisy + bool(noise), lost + len(gone), lines + len(page.story)
+        where = f"{page.layout}/{page.language}"
+        faults += [f"{where}: + {line}" for line in noise] + [f"{where}: - {line}" for line in gone]
+    return noisy / len(pages), lost / lines, faults
+
+
+def test_noise_of_all_kinds_stays_out_and_the_story_stays_whole() -> None:
+    pages = list(make_pages(1000, start=100_000))
+    assert {page.layout for page in pages} == {layout.name for layout in layouts()}
+    assert {page.language for page in pages} == {text.language for text in texts()}
+    assert {name for page in pages for name in page.noise} >= set(PLATFORMS)
+    noisy, lost, faults = measure(pages)
+    assert noisy <= MOST_NOISY, faults
+    assert lost <= MOST_LOST, faults
+
+
+@pytest.mark.soak
+def test_noise_stays_out_of_many_more_pages() -> None:
+    noisy, lost, faults = measure(list(make_pages(20_000, start=200_000)))
+    assert noisy <= MOST_NOISY, faults[:50]
+    assert lost <= MOST_LOST, faults[:50]
+
+
+def test_no_page_with_a_story_is_refused() -> None:
+    pages = make_pages(300, start=300_000)
+    refused = [(p.layout, p.language) for p in pages if extract(p.html, URL).refusal is not None]
+    assert refused == []
