@@ -58,6 +58,7 @@ class Archivist:
         self._by_path: dict[str, _File] = {}
         self._commits: list[asyncio.Task[None]] = []
         self._commit_lock = asyncio.Lock()
+        self._is_stuck = False
         self._write_lock = asyncio.Lock()
 
     async def store(self, exchange: Exchange) -> RecordLocation:
@@ -116,12 +117,19 @@ class Archivist:
             self._open = None
 
     async def _commit(self, file: _File) -> None:
-        # A file is committed after those before it: a second revision needs its first.
+        # A file is committed after those before it, and not without them: a second revision
+        # needs its first. What stays in the spool is taken up by the next run, in order.
         async with self._commit_lock:
             if file.unsettled:
                 file.settled.clear()
                 await file.settled.wait()
+            if self._is_stuck:
+                file.writer.close()
+                file.writer.release()
+                return
+            self._is_stuck = True
             await self._in_thread(lambda: self._move_and_commit(file.writer))
+            self._is_stuck = False
             self._ledger.forget(file.writer.warc_path)
             del self._by_path[file.writer.warc_path]
 

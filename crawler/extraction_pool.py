@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import resource
 import signal
+import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import datetime
@@ -80,9 +83,18 @@ class ExtractionPool:
 
 
 def _prepare() -> None:
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     # Ctrl-C goes to the whole group; the crawler decides what is finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def _end_with_parent(parent: int) -> None:
+    # Of a crawler that was killed, the server that made the workers ends by itself; a worker may
+    # be in the middle of a page, or wait for one for ever.
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _extract(

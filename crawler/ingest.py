@@ -8,9 +8,13 @@ through `ask`, which a run without network leaves out.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
 
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
@@ -20,15 +24,19 @@ from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.ledger import Ledger
 from pipelines.model import Article, Capture, Page, Relation, Revision, Verdict
 from pipelines.revise import (
+    article_id,
     changes,
     first_revision,
     is_another_story,
     next_extraction,
     next_revision,
     settled,
+    tells_otherwise,
 )
-from pipelines.state import ArticleState, LinkStatus, merged_hints
+from pipelines.state import ArticleState, link_status, merged_hints
 from pipelines.urls import canonical_url, is_home
+
+__all__ = ["Ask", "Ingest", "Outcome", "key_of", "link_status"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +61,38 @@ class Outcome:
         return self.capture.verdict
 
 
-class Ingest:
-    """Takes pages one by one; several may be under way, since only extraction waits."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A page, what was read from it, and its names: where it answered, was asked for, says it is.
 
-    def __init__(self, ledger: Ledger, pool: ExtractionPool, *, ask: Ask | None = None):
+    The names are keys; `canonical` is None where the page names no address of its site.
+    """
+
+    page: Page
+    site: Site
+    article: Article
+    answered: str
+    asked: str
+    canonical: str | None
+
+
+class Ingest:
+    """Takes pages one by one; several may be read at once, but are decided on in turn."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        pool: ExtractionPool,
+        *,
+        ask: Ask | None = None,
+        spool: Path | None = None,
+    ):
         self._ledger = ledger
         self._pool = pool
+        self._spool = spool
         self.ask = ask
+        # Two pages of one story, read at the same time, must not both be new.
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def take(self, page: Page, site: Site) -> Outcome:
         """Give `page` its verdict, and what follows from it to the ledger."""
@@ -67,8 +100,12 @@ class Ingest:
             return self._not_modified(page, site)
         if page.status != 200:
             return self._failed(page, site, f"http_{page.status}", f"HTTP {page.status}")
+        if page.payload_bytes and not page.body:
+            error = "the body is not what its Content-Encoding says"
+            return self._failed(page, site, "broken_encoding", error)
+        page = self._with_known_hints(page, site)
         try:
-            article = await self._pool.extract(self._with_known_hints(page, site), site)
+            article = await self._pool.extract(page, site)
         except ExtractionError as error:
             return self._failed(page, site, error.message.split()[0], error.message)
         if article.refusal is not None:
@@ -76,28 +113,31 @@ class Ingest:
         if is_home(page.url) and not is_home(page.requested_url):
             # A redirect to the front page is how some sites say that a story is gone.
             return self._refused(page, site, "redirected_home")
-        return await self._store(page, site, article)
+        async with self._turns[site.name]:
+            return await self._store(_reading(page, site, article))
 
     def _with_known_hints(self, page: Page, site: Site) -> Page:
         link = self._ledger.link(site.name, key_of(page.requested_url, site))
         return replace(page, hints=merged_hints(link.link.hints, page.hints)) if link else page
 
-    def _known(self, page: Page, site: Site) -> ArticleState | None:
-        for url in dict.fromkeys((page.url, page.requested_url)):
-            if found := self._ledger.article_at(site.name, key_of(url, site)):
-                return found
-        return None
+    # What gives no article
 
     def _not_modified(self, page: Page, site: Site) -> Outcome:
         known = self._known(page, site)
+        if known is None:
+            error = "HTTP 304, but nothing of it is on record"
+            return self._failed(page, site, "not_modified_unknown", error)
         return self._closed(page, Verdict.NOT_MODIFIED, known)
 
     def _failed(self, page: Page, site: Site, reason: str, error: str) -> Outcome:
-        outcome = self._closed(page, f"{Verdict.FAILED}:{reason}", self._known(page, site))
-        return replace(outcome, error=error)
+        self._ledger.distrust(page)
+        known = self._known(page, site)
+        return replace(self._closed(page, f"{Verdict.FAILED}:{reason}", known), error=error)
 
     def _refused(self, page: Page, site: Site, reason: str) -> Outcome:
-        outcome = self._closed(page, f"{Verdict.REFUSED}:{reason}", self._known(page, site))
+        self._ledger.distrust(page)
+        known = self._known(page, site)
+        outcome = self._closed(page, f"{Verdict.REFUSED}:{reason}", known)
         return replace(outcome, error=f"refused: {reason}")
 
     def _closed(self, page: Page, verdict: str, known: ArticleState | None) -> Outcome:
@@ -108,158 +148,224 @@ class Ingest:
             revision=known.revision if known else None,
         )
         self._ledger.add_capture(capture)
-        return Outcome(capture=capture)
+        is_copy = known is not None and known.cluster_relation != "original"
+        return Outcome(capture=capture, is_duplicate=is_copy)
 
-    async def _store(self, page: Page, site: Site, article: Article) -> Outcome:
-        known = self._known(page, site) or self._by_canonical_link(site, article)
+    # Which story it is
+
+    async def _store(self, read: _Reading) -> Outcome:
+        known = self._known(read.page, read.site)
+        if known is None and (other := self._other_form(read)):
+            return self._joined(read, other)
+        moved = await self._moved_from(read, known)
+        known = moved or known
         if known is None:
-            known, moved = await self._moved_from(page, site, article), True
-            # Another page may have brought the same story while the old address was asked.
-            known = self._known(page, site) or known
-        else:
-            moved = False
-        if known is None:
-            return self._new(page, site, article, ordinal=1)
+            return self._new(read)
         before = self._ledger.current(known.article_id)
-        comparable = await self._like_with_like(before, article, site)
-        if not moved and is_another_story(comparable, article):
-            return self._new(page, site, article, ordinal=known.ordinal + 1)
-        return self._again(page, site, article, known=known, moved=moved, comparable=comparable)
+        if read.page.fetched_at < before.fetched_at:
+            # Taken up late from the archive: a later page has told already what became of it.
+            return self._closed(read.page, Verdict.UNCHANGED, known)
+        if _is_form_of(known, read):
+            return self._unchanged(read, known)
+        comparable = await self._like_with_like(before, read)
+        if self._is_other_story(read, comparable):
+            return self._new(read)
+        return await self._again(read, known, comparable, is_moved=moved is not None)
 
-    def _by_canonical_link(self, site: Site, article: Article) -> ArticleState | None:
-        """Believe a page's rel=canonical only when that address is known to tell this very story.
+    def _known(self, page: Page, site: Site) -> ArticleState | None:
+        for url in dict.fromkeys((page.url, page.requested_url)):
+            if found := self._ledger.article_at(site.name, key_of(url, site)):
+                return found
+        return None
 
-        A canonical link may be the home page, another site, or one shared by different texts.
+    def _other_form(self, read: _Reading) -> ArticleState | None:
+        """Return the story that this page is another form of, by a rel=canonical that is right.
+
+        Such a link may be the home page, another site, or one that different texts share: it is
+        believed only between pages of this very text, whichever of the two came first.
         """
-        link = article.canonical_link
-        if link is None or not site.owns(link) or is_home(link):
+        if not read.article.article_body:
             return None
-        found = self._ledger.article_at(site.name, key_of(link, site))
-        return found if found and found.content_hash == article.content_hash else None
+        name, canonical = read.site.name, read.canonical
+        named = self._ledger.article_at(name, canonical) if canonical else None
+        found = [named] if named else self._ledger.claimants(name, read.answered)
+        return next((one for one in found if one.content_hash == read.article.content_hash), None)
 
-    async def _moved_from(self, page: Page, site: Site, article: Article) -> ArticleState | None:
-        """Return the article of this very text whose old address is no more, if there is one."""
-        if self.ask is None or not article.article_body:
+    async def _moved_from(self, read: _Reading, known: ArticleState | None) -> ArticleState | None:
+        """Return the article that lived elsewhere until now, by the word of its old address.
+
+        Either a new address has the very text of a known one, or a known one led to a new one.
+        """
+        if self.ask is None or not read.article.article_body or self._is_known_address(read):
             return None
-        for old in self._ledger.articles_with_text(article.content_hash):
-            if old.site != site.name:
-                continue
-            status, target = await self.ask(old.url, site)
-            new_key = key_of(page.url, site)
-            points_here = target is not None and key_of(target, site) == new_key
-            if status in GONE or (status in MOVED and points_here):
+        same_text = self._ledger.articles_with_text(read.article.content_hash)
+        for old in [known] if known else [one for one in same_text if one.site == read.site.name]:
+            status, target = await self.ask(old.url, read.site)
+            points_here = target is not None and _key(target, read.site) == read.answered
+            if (status in GONE and known is None) or (status in MOVED and points_here):
                 return old
         return None
 
-    async def _like_with_like(self, before: Revision, article: Article, site: Site) -> Article:
+    def _is_known_address(self, read: _Reading) -> bool:
+        return self._ledger.article_at(read.site.name, read.answered) is not None
+
+    def _is_other_story(self, read: _Reading, before: Article) -> bool:
+        if self._is_known_address(read):
+            return is_another_story(before, read.article)
+        # A removed story that redirects elsewhere does not become what stands there.
+        return tells_otherwise(before, read.article)
+
+    # What it was, and what it is
+
+    async def _like_with_like(self, before: Revision, read: _Reading) -> Article:
         """Return the article as it was, read by the extractor that reads it now."""
-        if before.article.extractor == article.extractor:
+        if before.article.extractor == read.article.extractor:
+            return before.article
+        page = self._archived(before)
+        if page is None:
             return before.article
         try:
-            lake = self._ledger.lake
-            page = read_page(lake.storage, (before.location.warc_path, before.location.warc_offset))
-            return await self._pool.extract(self._with_known_hints(page, site), site)
-        except (ArchiveError, ExtractionError) as error:
+            return await self._pool.extract(self._with_known_hints(page, read.site), read.site)
+        except ExtractionError as error:
             logger.warning("cannot read the last version again, its row is used: %s", error)
             return before.article
 
-    def _new(self, page: Page, site: Site, article: Article, *, ordinal: int) -> Outcome:
-        revision = first_revision(
-            article,
-            canonical_url=key_of(page.url, site),
-            ordinal=ordinal,
-            fetched_at=page.fetched_at,
-            location=page.location,
-        )
-        return self._recorded(page, site, revision, Verdict.NEW, ordinal=ordinal)
+    async def _with_lasting_hints(
+        self, read: _Reading, before: Revision, comparable: Article
+    ) -> Article:
+        """Return the article, read again with the hints of its last version when those are gone.
 
-    def _again(
-        self,
-        page: Page,
-        site: Site,
-        article: Article,
-        *,
-        known: ArticleState,
-        moved: bool,
-        comparable: Article,
+        A recrawl comes without them, an address may be listed no more: neither is an edit.
+        """
+        if not set(changes(comparable, read.article)) - {"body", "access"}:
+            return read.article
+        old = self._archived(before)
+        hints = merged_hints(old.hints, read.page.hints) if old else read.page.hints
+        if hints == read.page.hints:
+            return read.article
+        try:
+            return await self._pool.extract(replace(read.page, hints=hints), read.site)
+        except ExtractionError as error:
+            logger.warning("cannot be read again with its hints: %s", error)
+            return read.article
+
+    def _archived(self, revision: Revision) -> Page | None:
+        place = (revision.location.warc_path, revision.location.warc_offset)
+        try:
+            return read_page(self._ledger.lake.storage, place, spool=self._spool)
+        except (ArchiveError, OSError) as error:
+            logger.warning("the bytes of %s cannot be read: %s", revision.article.url, error)
+            return None
+
+    # What becomes of it
+
+    def _new(self, read: _Reading) -> Outcome:
+        # An id is for ever, also of a story that has left this address.
+        ordinal = next(
+            n for n in count(1) if not self._ledger.article(article_id(read.answered, n))
+        )
+        revision = first_revision(
+            read.article,
+            canonical_url=read.answered,
+            ordinal=ordinal,
+            fetched_at=read.page.fetched_at,
+            location=read.page.location,
+        )
+        return self._recorded(read, revision, Verdict.NEW, None)
+
+    def _joined(self, read: _Reading, other: ArticleState) -> Outcome:
+        """Know a print version by its story, or a story by its print version."""
+        if read.canonical is not None and read.canonical != read.answered:
+            return self._unchanged(read, other)
+        return self._read_anew(read, other)
+
+    async def _again(
+        self, read: _Reading, known: ArticleState, comparable: Article, *, is_moved: bool
     ) -> Outcome:
         before = self._ledger.current(known.article_id)
-        canonical = key_of(page.url, site) if moved else known.canonical_url
-        change = changes(comparable, article)
-        if change:
+        article = await self._with_lasting_hints(read, before, comparable)
+        read = replace(read, article=article)
+        if change := changes(comparable, article):
             revision = next_revision(
                 before,
                 settled(comparable, article),
                 change=change,
-                canonical_url=canonical,
-                fetched_at=page.fetched_at,
-                location=page.location,
+                canonical_url=read.answered if is_moved else known.canonical_url,
+                fetched_at=read.page.fetched_at,
+                location=read.page.location,
             )
-            return self._recorded(page, site, revision, Verdict.CHANGED, known=known)
-        if moved:
-            # Its address is no part of a version, so the same version is written down anew.
-            revision = next_extraction(
-                before,
-                settled(comparable, article),
-                canonical_url=canonical,
-                location=page.location,
-            )
-            return self._recorded(page, site, revision, Verdict.UNCHANGED, known=known)
-        self._add_aliases(page, site, article, known.article_id)
-        return self._closed(page, Verdict.UNCHANGED, known)
+            return self._recorded(read, revision, Verdict.CHANGED, known)
+        return self._read_anew(read, known) if is_moved else self._unchanged(read, known)
+
+    def _read_anew(self, read: _Reading, known: ArticleState) -> Outcome:
+        """Write the same version down again, at its new address: nothing its publisher wrote."""
+        before = self._ledger.current(known.article_id)
+        revision = next_extraction(
+            before,
+            settled(before.article, read.article),
+            canonical_url=read.answered,
+            location=read.page.location,
+        )
+        return self._recorded(read, revision, Verdict.UNCHANGED, known)
+
+    def _unchanged(self, read: _Reading, known: ArticleState) -> Outcome:
+        self._add_names(read, known.article_id)
+        return self._closed(read.page, Verdict.UNCHANGED, known)
 
     def _recorded(
-        self,
-        page: Page,
-        site: Site,
-        revision: Revision,
-        verdict: Verdict,
-        *,
-        ordinal: int = 1,
-        known: ArticleState | None = None,
+        self, read: _Reading, revision: Revision, verdict: Verdict, known: ArticleState | None
     ) -> Outcome:
-        article = revision.article
         relation = relation_of(
             revision,
-            same_text=self._ledger.articles_with_text(article.content_hash),
+            same_text=self._ledger.articles_with_text(revision.article.content_hash),
             current=known,
             followers=self._ledger.followers(known) if known else 0,
         )
-        state = _article_state(
-            revision, site, ordinal=known.ordinal if known else ordinal, known=known, new=relation
-        )
+        state = _article_state(revision, read.site, known=known, new=relation)
         self._ledger.add_revision(revision, article=state, relation=relation)
-        self._add_aliases(page, site, article, revision.article_id)
-        capture = Capture(
-            page=page,
-            verdict=verdict.value,
-            article_id=revision.article_id,
-            revision=revision.revision,
-        )
-        self._ledger.add_capture(capture)
-        logger.info("%s %s: %s (revision %d)", site.name, verdict, page.url, revision.revision)
-        return Outcome(capture=capture, is_duplicate=state.cluster_relation != "original")
+        self._add_names(read, revision.article_id)
+        logger.info("%s %s: %s (revision %d)", state.site, verdict, state.url, state.revision)
+        return self._closed(read.page, verdict, state)
 
-    def _add_aliases(self, page: Page, site: Site, article: Article, article_id: str) -> None:
-        """Know the story again by each of its names."""
-        keys = [key_of(page.url, site), key_of(page.requested_url, site)]
-        link = article.canonical_link
-        if link is not None and site.owns(link) and not is_home(link):
-            named = key_of(link, site)
-            taken = self._ledger.article_at(site.name, named)
-            if taken is None or taken.article_id == article_id:
-                keys.append(named)
-        self._ledger.add_aliases(
-            page.location.warc_path, site.name, dict.fromkeys(keys), article_id
-        )
+    def _add_names(self, read: _Reading, article_id: str) -> None:
+        """Know the story again by each address that led to it; a canonical link only claims one."""
+        site, path, keys = read.site.name, read.page.location.warc_path, [read.answered]
+        there = self._ledger.article_at(site, read.asked)
+        # A story that redirects to another keeps its own address, should it ever come back.
+        if there is None or there.article_id == article_id or there.canonical_url != read.asked:
+            keys.append(read.asked)
+        self._ledger.add_aliases(path, site, dict.fromkeys(keys), article_id)
+        if read.canonical is not None and read.canonical not in keys:
+            self._ledger.add_claim(path, site, read.canonical, article_id)
 
 
-def link_status(verdict: str) -> LinkStatus:
-    """Return what a link is on record as, after a capture with this verdict."""
-    word, _, reason = verdict.partition(":")
-    if word == Verdict.FAILED:
-        return "gone" if reason in {"http_404", "http_410"} else "failed"
-    return "refused" if word == Verdict.REFUSED else "done"
+def _is_form_of(known: ArticleState, read: _Reading) -> bool:
+    """Tell whether a page is a print version of what is known, of which it may tell less."""
+    return (
+        read.canonical == known.canonical_url
+        and read.canonical != read.answered
+        and known.content_hash == read.article.content_hash
+    )
+
+
+def _reading(page: Page, site: Site, article: Article) -> _Reading:
+    link = article.canonical_link
+    return _Reading(
+        page=page,
+        site=site,
+        article=article,
+        answered=key_of(page.url, site),
+        asked=key_of(page.requested_url, site),
+        canonical=_key(link, site) if link else None,
+    )
+
+
+def _key(url: str, site: Site) -> str | None:
+    """Return the key of an address that a page or a header names; None when it is none of ours."""
+    try:
+        return key_of(url, site) if site.owns(url) and not is_home(url) else None
+    except ValueError:
+        return None
 
 
 def key_of(url: str, site: Site) -> str:
@@ -268,12 +374,7 @@ def key_of(url: str, site: Site) -> str:
 
 
 def _article_state(
-    revision: Revision,
-    site: Site,
-    *,
-    ordinal: int,
-    known: ArticleState | None,
-    new: Relation | None,
+    revision: Revision, site: Site, *, known: ArticleState | None, new: Relation | None
 ) -> ArticleState:
     if new is not None:
         cluster_id, relation = new.cluster_id, new.relation
@@ -286,7 +387,6 @@ def _article_state(
         site=site.name,
         canonical_url=revision.canonical_url,
         url=revision.article.url,
-        ordinal=ordinal,
         revision=revision.revision,
         content_hash=revision.article.content_hash,
         word_count=revision.article.word_count,

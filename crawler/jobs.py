@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,20 +13,21 @@ from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.exceptions import CloseSpider
 from scrapy.settings import Settings as ScrapySettings
 from sqlalchemy.engine import make_url
 
 from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Outcome
-from crawler.recovery import take_up
+from crawler.recovery import Recovery
 from crawler.register import Register
 from crawler.report import RunReport
 from crawler.run import Run, new_run_id, open_lake_and_state, site_lease
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.spiders.news import NewsSpider, Plan
-from pipelines.errors import SitrepError
+from pipelines.errors import SitrepError, StateError
 from pipelines.lake import Lake
 from pipelines.model import Article
 from pipelines.state import State
@@ -108,8 +108,26 @@ def _store(settings: Settings, plan: Plan, progress: Progress) -> Crawled:
         run = Run(**_parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
         free = stack.enter_context(_leased(run, plan))
         run.sites = free.sites
-        asyncio.run(_take_up(run))
-        return _run(run, free, progress)
+        return _run(run, free, progress, recovery=_recovery(run))
+
+
+def rebuild(settings: Settings) -> None:
+    """Make the state again from the lake alone. Raises StateError while a crawl is running."""
+    lake, state = open_lake_and_state(settings)
+    register = Register(settings.sites_folder)
+    with ExitStack() as stack:
+        stack.callback(state.close)
+        for name in register.names:
+            lease = site_lease(settings, name)
+            if not lease.try_acquire():
+                raise StateError(
+                    f"{name} is being crawled", where="state", remedy="wait for its crawl to end"
+                )
+            stack.callback(lease.release)
+        pool = stack.enter_context(ExtractionPool(settings.workers))
+        run = Run(**_parts(settings), lake=lake, state=state, pool=pool)
+        state.clear()
+        _recovery(run).catch_up()
 
 
 def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawled:
@@ -140,10 +158,11 @@ def _parts(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _run(run: Run, plan: Plan, progress: Progress) -> Crawled:
-    watch = _Watch(run)
+def _run(run: Run, plan: Plan, progress: Progress, *, recovery: Recovery | None = None) -> Crawled:
+    watch = _Watch(run, recovery)
     process = AsyncCrawlerProcess(_scrapy_settings(run.settings, plan))
     crawler = process.create_crawler(NewsSpider)
+    crawler.signals.connect(watch.opened, signal=signals.spider_opened)
     crawler.signals.connect(watch.closed, signal=signals.spider_closed)
     crawler.signals.connect(watch.errored, signal=signals.spider_error)
     process.crawl(crawler, run=run, plan=plan, on_progress=lambda: progress(run.report))
@@ -164,9 +183,23 @@ def _run(run: Run, plan: Plan, progress: Progress) -> Crawled:
 class _Watch:
     """Ends the run inside the event loop, and keeps what went wrong there for outside it."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, recovery: Recovery | None):
         self._run = run
+        self._recovery = recovery
         self.error: Exception | None = None
+
+    async def opened(self) -> None:
+        """Take up what earlier runs left, before anything is asked for."""
+        if self._recovery is None:
+            return
+        try:
+            await self._recovery.take_up()
+        except SitrepError as error:
+            self._run.fatal = error
+            raise CloseSpider("recovery") from error
+        except Exception as error:
+            self.error = error
+            raise CloseSpider("recovery") from error
 
     async def closed(self, reason: str) -> None:
         # Scrapy's word for Ctrl-C and SIGTERM.
@@ -174,18 +207,20 @@ class _Watch:
         try:
             await self._run.end()
         except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it
-            self.error = error
+            self.error = self.error or error
 
     def errored(self) -> None:
         self._run.report.callback_errors += 1
 
 
-async def _take_up(run: Run) -> None:
-    await take_up(
+def _recovery(run: Run) -> Recovery:
+    own = {site.name for site in run.sites}
+    return Recovery(
         run.ledger,
         run.ingest,
         spool=run.settings.spool_folder,
         register=Register(run.settings.sites_folder),
+        lease_of=lambda name: None if name in own else site_lease(run.settings, name),
         clock=run.clock,
     )
 
@@ -196,7 +231,7 @@ def _leased(run: Run, plan: Plan) -> Iterator[Plan]:
     with ExitStack() as held:
         free = []
         for site in plan.sites:
-            lease = site_lease(run.settings, site)
+            lease = site_lease(run.settings, site.name)
             if lease.try_acquire():
                 held.callback(lease.release)
                 free.append(site)

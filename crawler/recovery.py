@@ -8,94 +8,192 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from crawler.ingest import Ingest, key_of, link_status
+from crawler.discovery import discover
+from crawler.ingest import Ingest, key_of
+from crawler.link_queue import LinkQueue
 from crawler.register import Register
+from crawler.report import SiteReport
 from crawler.site import Site
-from pipelines.archive import read_pages, warc_path_of
-from pipelines.errors import SiteError, SitrepError
+from pipelines.archive import read_page, read_pages, warc_path_of
+from pipelines.catch_up import catch_up
+from pipelines.errors import ArchiveError, DiscoveryError, SiteError, SitrepError
+from pipelines.lease import Lease
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Kind, Page, Verdict
 from pipelines.spool import claim_dead
-from pipelines.state import LinkState
+from pipelines.state import link_status
 
 logger = logging.getLogger(__name__)
 
+# Gives the lease of a site, or None for a site whose lease this run holds already.
+LeaseOf = Callable[[str], Lease | None]
 
-async def take_up(
-    ledger: Ledger,
-    ingest: Ingest,
-    *,
-    spool: Path,
-    register: Register,
-    clock: Callable[[], datetime],
-) -> int:
-    """Give every pending capture of dead runs its verdict; return how many there were."""
-    taken = 0
-    for source, warc_path in _pending_files(ledger, spool):
+
+class _BusyError(Exception):
+    """Another process writes a site of this file now; its time will come."""
+
+
+class Recovery:
+    """Takes up what dead runs left: what they committed by half, then what they only archived."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        ingest: Ingest,
+        *,
+        spool: Path,
+        register: Register,
+        lease_of: LeaseOf,
+        clock: Callable[[], datetime],
+    ):
+        self._ledger = ledger
+        self._ingest = ingest
+        self._spool = spool
+        self._register = register
+        self._lease_of = lease_of
+        self._clock = clock
+        self._sites: dict[str, Site | None] = {}
+
+    async def take_up(self) -> int:
+        """Give every pending capture of dead runs its verdict; return how many there were."""
+        self.catch_up()
+        taken = 0
+        for source, warc_path in self._pending_files():
+            with ExitStack() as leases:
+                taken += await self._take_file(source, warc_path, leases)
+        if taken:
+            logger.info("%d pages of an interrupted run were taken up from the archive", taken)
+        return taken
+
+    def catch_up(self) -> None:
+        """Bring the state up to the lake, and put down the links that its sources listed."""
+        ledger = self._ledger
+        for location in catch_up(ledger.lake, ledger.state, key_of=self._key_of):
+            try:
+                self._list_links(read_page(ledger.lake.storage, location))
+            except ArchiveError as error:
+                logger.warning("its links are found when it is asked again: %s", error)
+
+    def _key_of(self, site_name: str, url: str) -> str | None:
+        site = self._site(site_name)
         try:
-            taken += await _take_file(ledger, ingest, source, warc_path, register)
+            return key_of(url, site) if site else None
+        except ValueError:
+            return None
+
+    def _site(self, name: str) -> Site | None:
+        if name not in self._sites:
+            try:
+                self._sites[name] = self._register.site(name)
+            except SiteError:
+                self._sites[name] = None
+        return self._sites[name]
+
+    def _pending_files(self) -> Iterator[tuple[Path | str, str]]:
+        """Yield files of dead runs with where they belong: first those that were moved already."""
+        lake = self._ledger.lake
+        with lake.lock():  # nobody is between moving a file and committing it
+            moved = lake.uncommitted_warcs()
+        yield from ((path, path) for path in moved)
+        yield from ((file, warc_path_of(file)) for file in claim_dead(self._spool))
+
+    async def _take_file(self, source: Path | str, warc_path: str, leases: ExitStack) -> int:
+        ledger, taken, leased = self._ledger, 0, set[str]()
+        try:
+            for page in read_pages(source, storage=ledger.lake.storage, warc_path=warc_path):
+                self._lease(page.site, leased, leases)
+                await self._take_page(page)
+                taken += 1
             if isinstance(source, Path):
                 ledger.lake.add_warc(source, warc_path)
-            ledger.commit(warc_path, now=clock())
+            ledger.commit(warc_path, now=self._clock())
+        except _BusyError:
+            logger.info("%s waits: another process writes one of its sites", source)
         except SitrepError as error:
             logger.error("%s stays as it is: %s", source, error)  # noqa: TRY400 - told in one line
+        else:
+            return taken
         finally:
             ledger.forget(warc_path)
-    if taken:
-        logger.info("%d pages of an interrupted run were taken up from the archive", taken)
-    return taken
+        return 0
+
+    def _lease(self, site: str, leased: set[str], leases: ExitStack) -> None:
+        """Hold the site for as long as its pages are taken: a site has one writer."""
+        if site in leased:
+            return
+        leased.add(site)
+        lease = self._lease_of(site)
+        if lease is None:
+            return
+        if not lease.try_acquire():
+            raise _BusyError
+        leases.callback(lease.release)
+
+    async def _take_page(self, page: Page) -> None:
+        site = self._site(page.site)
+        if page.status == 200:
+            self._ledger.remember(page)
+        if page.kind is not Kind.ARTICLE or _is_redirect(page):
+            self._ledger.add_capture(Capture(page=page, verdict=_verdict(page)))
+            if page.status == 200 and page.kind is not Kind.ROBOTS:
+                self._list_links(page)
+        elif site is None:
+            self._ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:unknown_site"))
+        else:
+            await self._take_article(page, site)
+
+    async def _take_article(self, page: Page, site: Site) -> None:
+        try:
+            outcome = await self._ingest.take(page, site)
+        except SitrepError:
+            raise
+        except Exception:  # one page that trips us must not stop every crawl there is
+            logger.exception("%s could not be read", page.url)
+            self._ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:callback_error"))
+        else:
+            self._close_link(page, site, outcome.capture)
+
+    def _close_link(self, page: Page, site: Site, capture: Capture) -> None:
+        known = self._ledger.link(site.name, key_of(page.requested_url, site))
+        status = link_status(capture.verdict)
+        if known is None or status == "failed":
+            return  # it stays pending, and is asked again
+        closed = replace(
+            known,
+            status=status,
+            attempts=0,
+            article_id=capture.article_id or known.article_id,
+            last_fetched=page.fetched_at,
+        )
+        self._ledger.add_link(page.location.warc_path, closed)
+
+    def _list_links(self, page: Page) -> None:
+        """Put down as pending what a source lists: until it is asked again it may list others."""
+        site = self._site(page.site)
+        if site is None:
+            return
+        try:
+            found = discover(page.kind, page.body, page.url, site=site, headers=page.headers)
+        except DiscoveryError as error:
+            logger.warning("%s: %s", page.url, error)
+            return
+        queue = LinkQueue(site, self._ledger, limit=0, dates=None, now=self._clock())
+        list(queue.choose(found.links, SiteReport(site=site.name), None))
 
 
-def _pending_files(ledger: Ledger, spool: Path) -> Iterator[tuple[Path | str, str]]:
-    """Yield the files of dead runs with where they belong: first those that were moved already."""
-    with ledger.lake.lock():  # nobody is between moving a file and committing it
-        moved = ledger.lake.uncommitted_warcs()
-    yield from ((path, path) for path in moved)
-    yield from ((file, warc_path_of(file)) for file in claim_dead(spool))
+def _is_redirect(page: Page) -> bool:
+    return 300 <= page.status < 400 and page.status != 304
 
 
-async def _take_file(
-    ledger: Ledger, ingest: Ingest, source: Path | str, warc_path: str, register: Register
-) -> int:
-    pages = list(read_pages(source, storage=ledger.lake.storage, warc_path=warc_path))
-    done = ledger.lake.has_captures([page.location.warc_record_id for page in pages])
-    pending = [page for page in pages if page.location.warc_record_id not in done]
-    for page in pending:
-        await _take_page(ledger, ingest, page, register)
-    return len(pending)
-
-
-async def _take_page(ledger: Ledger, ingest: Ingest, page: Page, register: Register) -> None:
-    if page.kind is not Kind.ARTICLE or (300 <= page.status < 400 and page.status != 304):
-        ledger.add_capture(Capture(page=page, verdict=Verdict.DISCOVERY.value))
-        return
-    try:
-        site = register.site(page.site)
-    except SiteError:
-        ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:unknown_site"))
-        return
-    outcome = await ingest.take(page, site)
-    _close_link(ledger, page, site, outcome.capture)
-
-
-def _close_link(ledger: Ledger, page: Page, site: Site, capture: Capture) -> None:
-    known = ledger.link(site.name, key_of(page.requested_url, site))
-    if known is None:
-        return
-    status = link_status(capture.verdict)
-    if status == "failed":
-        return  # it stays pending, and is asked again
-    closed = LinkState(
-        site=known.site,
-        url_key=known.url_key,
-        link=known.link,
-        status=status,
-        listed=known.listed,
-        article_id=capture.article_id or known.article_id,
-        first_seen=known.first_seen,
-        last_fetched=page.fetched_at,
-    )
-    ledger.add_link(page.location.warc_path, closed)
+def _verdict(page: Page) -> str:
+    """Return the verdict of what is no article."""
+    if page.status == 304:
+        return Verdict.NOT_MODIFIED.value
+    if page.status >= 400 and page.kind is not Kind.ROBOTS:
+        return f"{Verdict.FAILED}:http_{page.status}"
+    return Verdict.DISCOVERY.value

@@ -7,22 +7,23 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 from crawler import __version__
 from crawler.archivist import Archivist
 from crawler.extraction_pool import ExtractionPool
-from crawler.ingest import Ingest, Outcome
+from crawler.ingest import Ingest, Outcome, key_of
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
 from pipelines.archive import Exchange, RevisitOf, read_page
 from pipelines.content_coding import body_of
-from pipelines.errors import SitrepError
-from pipelines.lake import Lake
+from pipelines.errors import LakeError, SitrepError, StateError
+from pipelines.lake import ABOUT, Lake
 from pipelines.lease import Lease
 from pipelines.ledger import Ledger
-from pipelines.model import Capture, Kind, Page, RecordLocation, Verdict
-from pipelines.state import ResponseState, SiteState, State
+from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
+from pipelines.state import ResponseState, SiteState, State, merged_hints
 from pipelines.warc import header_map, sha1
 
 logger = logging.getLogger(__name__)
@@ -61,10 +62,11 @@ class Run:
         self.state = state
         self.ledger = Ledger(lake, state)
         self.pool = pool
-        self.ingest = Ingest(self.ledger, pool)
+        self.ingest = Ingest(self.ledger, pool, spool=settings.spool_folder)
         self.report = RunReport(run_id=run_id, started_at=clock())
         self.fatal: SitrepError | None = None
         self.on_stop: Callable[[], None] = lambda: None
+        self._unsettled: dict[str, Page] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._archivist = Archivist(
             self.ledger,
@@ -77,14 +79,25 @@ class Run:
     # The archive
 
     async def archive(self, exchange: Exchange) -> Page:
-        """Write a response down; what needs no verdict of its own has it at once."""
+        """Write a response down; what needs no verdict of its own has it at once.
+
+        All that is known of an article goes with it, so that the archive alone can tell it again.
+        """
+        if exchange.kind is Kind.ARTICLE:
+            exchange = replace(exchange, hints=self._known_hints(exchange))
         location = await self._archivist.store(exchange)
         page = page_of(exchange, location)
+        self._unsettled[location.warc_record_id] = replace(page, body=b"")
         if page.status == 200:
-            self._remember(page)
+            self.ledger.remember(page)
         if page.kind is Kind.ROBOTS or (300 <= page.status < 400 and page.status != 304):
             self.settle(page, Verdict.DISCOVERY)
         return page
+
+    def _known_hints(self, exchange: Exchange) -> Hints:
+        site = next((one for one in self.sites if one.name == exchange.site), None)
+        link = self.ledger.link(site.name, key_of(exchange.requested_url, site)) if site else None
+        return merged_hints(link.link.hints, exchange.hints) if link else exchange.hints
 
     def revisit_of(self, site: str, url: str) -> RevisitOf | None:
         """Return the last full answer of `url`, which a new one may repeat."""
@@ -100,37 +113,21 @@ class Run:
             payload_digest=known.payload_digest,
         )
 
-    def _remember(self, page: Page) -> None:
-        before = self.ledger.response(page.site, page.url)
-        is_repeated = before is not None and before.payload_digest == page.payload_digest
-        response = ResponseState(
-            site=page.site,
-            url=page.url,
-            etag=page.headers.get("etag"),
-            last_modified=page.headers.get("last-modified"),
-            payload_digest=page.payload_digest,
-            # A repeated body was not written again: its bytes are where they first were.
-            fetched_at=before.fetched_at if before and is_repeated else page.fetched_at,
-            location=before.location if before and is_repeated else page.location,
-            settled=page.kind is Kind.ARTICLE,
-        )
-        self.ledger.add_response(page.location.warc_path, response)
-
     def settle(self, page: Page, verdict: str, *, article_id: str | None = None) -> None:
         """Give a page that is no article its verdict."""
         self.ledger.add_capture(Capture(page=page, verdict=str(verdict), article_id=article_id))
+        self._settled(page)
+
+    def _settled(self, page: Page) -> None:
+        self._unsettled.pop(page.location.warc_record_id, None)
         self._archivist.settle(page.location)
 
     # Articles
 
     async def take(self, page: Page, site: Site) -> Outcome:
         """Give an article page its verdict."""
-        if page.payload_bytes and not page.body and page.status == 200:
-            self.settle(page, f"{Verdict.FAILED}:broken_encoding")
-            capture = Capture(page=page, verdict=f"{Verdict.FAILED}:broken_encoding")
-            return Outcome(capture=capture, error="the body is not what its Content-Encoding says")
         outcome = await self.ingest.take(page, site)
-        self._archivist.settle(page.location)
+        self._settled(page)
         return outcome
 
     # Feeds and their like
@@ -162,6 +159,9 @@ class Run:
 
     async def end(self) -> None:
         """Commit what is left and write the run down. Raises what made the run end early."""
+        for page in list(self._unsettled.values()):
+            # Nobody is left to read it: its request was given up after it had been answered.
+            self.settle(page, f"{Verdict.FAILED}:given_up")
         await self._archivist.finish()
         self._settle_sources()
         self.report.finished_at = self.clock()
@@ -219,19 +219,32 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def site_lease(settings: Settings, site: Site) -> Lease:
+def site_lease(settings: Settings, site_name: str) -> Lease:
     """Return the lease of the one writer that a site may have."""
-    return Lease(settings.state_folder / "locks" / f"{site.name}.lock")
+    return Lease(settings.state_folder / "locks" / f"{site_name}.lock")
 
 
 def open_lake_and_state(settings: Settings) -> tuple[Lake, State]:
     """Open both for writing, and hold them against each other.
 
-    Raises LakeError, StateError; StateError too when the state is another lake's index.
+    Raises LakeError, StateError; StateError too when the state is another lake's index: then
+    nothing was written.
     """
-    lake = Lake.open(settings.lake, create=True)
     state = State.open(settings.state)
-    state.belongs_to(lake.lake_id)
+    is_bound = state.note("lake_id") is not None
+    try:
+        # Where the state has its lake already, a missing one is not made anew: it is elsewhere.
+        lake = Lake.open(settings.lake, create=not is_bound)
+        state.belongs_to(lake.lake_id)
+    except SitrepError as error:
+        state.close()
+        if is_bound and isinstance(error, LakeError) and not Path(settings.lake, ABOUT).exists():
+            raise StateError(
+                "is the index of a lake that is not there",
+                where=settings.state,
+                remedy=f"bring the lake back to {settings.lake}, or set SITREP_STATE to a new file",
+            ) from error
+        raise
     return lake, state
 
 

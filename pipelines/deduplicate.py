@@ -28,7 +28,9 @@ def relation_of(
     if others and revision.article.word_count >= MIN_WORDS:
         cluster = others[0].cluster_id
         if current is None or (current.cluster_id != cluster and not followers):
-            return Relation(article_id=revision.article_id, cluster_id=cluster, relation="exact")
+            # Taken up after those that joined it, an article finds its own cluster there.
+            relation = "original" if cluster == revision.article_id else "exact"
+            return Relation(article_id=revision.article_id, cluster_id=cluster, relation=relation)
         return None
     if current is None:
         own = revision.article_id

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.archive import read_pages
+from pipelines.catch_up import missing_batches
 from pipelines.errors import ArchiveError, SitrepError
 from pipelines.lake import Lake
 from pipelines.publish import articles_equal_revisions
@@ -130,6 +131,15 @@ def _state(lake: Lake, state: State) -> Iterator[Finding]:
             remedy="set SITREP_STATE to this lake's state",
         )
         return
+    if missing := missing_batches(lake, state):
+        yield Finding(
+            check="state",
+            level="error",
+            where="state",
+            what=f"it lacks {len(missing)} WARC files of the lake, {min(missing)} among them",
+            remedy="the next crawl brings it up, or run `sitrep doctor --rebuild`",
+        )
+        return
     with connect(lake) as connection:
         there = int(ask(connection, "SELECT count(*) FROM articles")[1][0][0])
     if there != (indexed := state.count_articles()):
@@ -138,7 +148,7 @@ def _state(lake: Lake, state: State) -> Iterator[Finding]:
             level="error",
             where="state",
             what=f"it knows {indexed} articles, the lake holds {there}",
-            remedy="crawl again; what is missing is found by its address",
+            remedy="run `sitrep doctor --rebuild`",
         )
 
 

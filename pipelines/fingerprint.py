@@ -12,9 +12,12 @@ _SPACE = re.compile(r"\s+")
 # Editors' software swaps these back and forth; a reader does not see the difference.
 _TYPOGRAPHY = str.maketrans(
     {
-        "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "“": '"', "”": '"', "„": '"', "″": '"',
-        "«": '"', "»": '"', "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-",
-        "\u00ad": None, "\u200b": None, "\u200c": None, "\ufeff": None,
+        "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "`": "'", "´": "'", "ʼ": "'",
+        "‹": "'", "›": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "″": '"', "«": '"', "»": '"',
+        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-",
+        # What is not seen: soft hyphens, joiners, marks of direction and of byte order.
+        "\u00ad": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u200e": None,
+        "\u200f": None, "\u2060": None, "\ufeff": None,
     }
 )  # fmt: skip
 
@@ -44,7 +47,9 @@ def normalised(text: str | None) -> str:
     >>> normalised("“Three\\u00a0ships” —  gone")
     '"Three ships" - gone'
     """
-    folded = unicodedata.normalize("NFKC", text or "").translate(_TYPOGRAPHY)
+    # NFKC takes some of these signs apart, so they are folded first; a non-breaking hyphen and
+    # its like are folded by it.
+    folded = unicodedata.normalize("NFKC", (text or "").translate(_TYPOGRAPHY))
     return _SPACE.sub(" ", folded).strip()
 
 

@@ -39,6 +39,7 @@ from pipelines.schema import (
     run_row,
 )
 from pipelines.storage import Storage, fsync, open_storage
+from pipelines.warc import place_in_time
 
 logger = logging.getLogger(__name__)
 
@@ -184,10 +185,14 @@ class Lake:
         return {row["warc_path"] for row in rows}
 
     def uncommitted_warcs(self) -> list[str]:
-        """Return the WARC files that were moved here before their process could commit them."""
+        """Return the WARC files that were moved here before their process could commit them.
+
+        They come in the order in which they were written.
+        """
         done = self.committed_warcs()
         there = self.storage.list("warc") if self.storage.exists("warc") else ()
-        return [path for path in there if path.endswith(".warc.gz") and path not in done]
+        left = [path for path in there if path.endswith(".warc.gz") and path not in done]
+        return sorted(left, key=place_in_time)
 
     def current(self, article_ids: Collection[str]) -> dict[str, Row]:
         """Return the newest extraction of the newest revision of each article that is known."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pipelines.lake import Lake
-from pipelines.model import Batch, Capture, Relation, Revision
+from pipelines.model import Batch, Capture, Kind, Page, Relation, Revision
 from pipelines.publish import publish
 from pipelines.schema import revision_of
 from pipelines.state import ArticleState, LinkState, ResponseState, State
@@ -27,6 +27,7 @@ class _Pending:
     relations: list[Relation] = field(default_factory=list)
     articles: dict[str, ArticleState] = field(default_factory=dict)
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    claims: set[tuple[str, str, str]] = field(default_factory=set)
     links: dict[tuple[str, str], LinkState] = field(default_factory=dict)
     responses: dict[tuple[str, str], ResponseState] = field(default_factory=dict)
 
@@ -53,8 +54,16 @@ class Ledger:
         for pending in reversed(self._pending.values()):
             if article_id := pending.aliases.get((site, url_key)):
                 return self.article(article_id)
-        found = self.state.article_at(site, url_key)
-        return self.article(found.article_id) if found else None
+        # The address may be in the state while its article is in a batch still to come.
+        found = self.state.article_id_at(site, url_key)
+        return self.article(found) if found else None
+
+    def claimants(self, site: str, url_key: str) -> list[ArticleState]:
+        """Return the articles whose pages named this address as their canonical one."""
+        ids = self.state.claimants(site, url_key)
+        for pending in self._pending.values():
+            ids |= {one for at, key, one in pending.claims if (at, key) == (site, url_key)}
+        return [article for one in sorted(ids) if (article := self.article(one))]
 
     def articles_with_text(self, content_hash: str) -> list[ArticleState]:
         """Return the articles whose current text is this one, first seen first."""
@@ -66,10 +75,10 @@ class Ledger:
 
     def followers(self, article: ArticleState) -> int:
         """Return how many other articles are in the cluster of `article`."""
-        fresh = self._fresh_articles().values()
-        recent = {a.article_id for a in fresh if a.cluster_id == article.cluster_id}
-        stored = self.state.cluster_size(article.cluster_id)
-        return max(stored - 1, len(recent - {article.article_id}))
+        fresh = self._fresh_articles()
+        members = self.state.cluster_members(article.cluster_id) - fresh.keys()
+        members |= {k for k, a in fresh.items() if a.cluster_id == article.cluster_id}
+        return len(members - {article.article_id})
 
     def current(self, article_id: str) -> Revision:
         """Return the newest extraction of the newest revision of a known article."""
@@ -126,11 +135,39 @@ class Ledger:
         for url_key in url_keys:
             self._pending[warc_path].aliases[site, url_key] = article_id
 
+    def add_claim(self, warc_path: str, site: str, url_key: str, article_id: str) -> None:
+        self._pending[warc_path].claims.add((site, url_key, article_id))
+
     def add_link(self, warc_path: str, link: LinkState) -> None:
         self._pending[warc_path].links[link.site, link.url_key] = link
 
     def add_response(self, warc_path: str, response: ResponseState) -> None:
         self._pending[warc_path].responses[response.site, response.url] = response
+
+    def remember(self, page: Page) -> None:
+        """Keep what asking again needs of a full answer: its validators, where its bytes are."""
+        before = self.response(page.site, page.url)
+        if before is not None and before.fetched_at > page.fetched_at:
+            return  # taken up late: a later answer is on record
+        is_repeated = before is not None and before.payload_digest == page.payload_digest
+        response = ResponseState(
+            site=page.site,
+            url=page.url,
+            etag=page.headers.get("etag"),
+            last_modified=page.headers.get("last-modified"),
+            payload_digest=page.payload_digest,
+            # A repeated body was not written again: its bytes are where they first were.
+            fetched_at=before.fetched_at if before and is_repeated else page.fetched_at,
+            location=before.location if before and is_repeated else page.location,
+            settled=page.kind is Kind.ARTICLE,
+        )
+        self.add_response(page.location.warc_path, response)
+
+    def distrust(self, page: Page) -> None:
+        """Have the next request for an address sent without validators: no article came of it."""
+        known = self.response(page.site, page.url)
+        if known is not None and known.settled:
+            self.add_response(page.location.warc_path, replace(known, settled=False))
 
     def commit(self, warc_path: str, *, now: datetime) -> datetime:
         """Make what one closed file gave last; reads still see it here until `forget`.
@@ -148,7 +185,7 @@ class Ledger:
         with self.lake.lock():
             recorded_at = self.lake.commit(batch, now=now)
             publish(self.lake, now=recorded_at)
-        self._save(pending)
+            self._save(warc_path, pending)
         return recorded_at
 
     def forget(self, warc_path: str) -> None:
@@ -158,7 +195,7 @@ class Ledger:
             if self._revisions.get(revision.article_id) is revision:
                 del self._revisions[revision.article_id]
 
-    def _save(self, pending: _Pending) -> None:
+    def _save(self, warc_path: str, pending: _Pending) -> None:
         by_site: dict[str, dict[str, str]] = defaultdict(dict)
         for (site, url_key), article_id in pending.aliases.items():
             by_site[site][url_key] = article_id
@@ -166,5 +203,7 @@ class Ledger:
             transaction.put_articles(pending.articles.values())
             for site, aliases in by_site.items():
                 transaction.put_aliases(site, aliases)
+            transaction.put_claims(pending.claims)
             transaction.put_links(pending.links.values())
+            transaction.put_batch(warc_path)
             transaction.put_responses(pending.responses.values())

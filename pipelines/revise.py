@@ -57,9 +57,13 @@ def settled(before: Article, after: Article) -> Article:
 
 def is_another_story(before: Article, after: Article) -> bool:
     """Tell whether an address now tells another story: text, headline and date all differ."""
+    return _date_changed(before, after) and tells_otherwise(before, after)
+
+
+def tells_otherwise(before: Article, after: Article) -> bool:
+    """Tell whether headline and text differ, so that little of the old text lives on."""
     return (
         normalised(before.headline) != normalised(after.headline)
-        and _date_changed(before, after)
         and survival(before.article_body, after.article_body) < REPLACED_BELOW
     )
 

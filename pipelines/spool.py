@@ -43,7 +43,7 @@ def claim_dead(spool: Path) -> Iterator[Path]:
     A cut end is truncated first; a file without an exchange is removed; one that is wrong in its
     midst is left where it is, with an error in the log.
     """
-    for path in sorted(spool.glob(f"*.warc.gz{OPEN_SUFFIX}")):
+    for path in sorted(spool.glob(f"*.warc.gz{OPEN_SUFFIX}"), key=warc.place_in_time):
         file = _claim(path)
         if file is None:
             continue

@@ -6,6 +6,7 @@ anything: what a table holds can be made again from `captures`, `revisions` and 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pipelines.errors import StateError
-from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation
+from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation, Verdict
 
 SCHEMA_VERSION = 1
 LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
+# With the site's name beside it, well under what an index entry may have (see `fitted`).
+MOST_KEY_BYTES = 2_000
 LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
 
 
@@ -155,7 +158,6 @@ _articles = sa.Table(
     sa.Column("site", sa.String(128), nullable=False),
     sa.Column("canonical_url", sa.Text, nullable=False),
     sa.Column("url", sa.Text, nullable=False),
-    sa.Column("ordinal", sa.Integer, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("content_hash", sa.String(64), nullable=False),
     sa.Column("word_count", sa.Integer, nullable=False),
@@ -172,6 +174,16 @@ _aliases = sa.Table(
     sa.Column("url_key", sa.String(2048), primary_key=True),
     sa.Column("article_id", sa.String(64), nullable=False),
 )
+# Addresses that a page named as its canonical one and that nobody has fetched: only a claim.
+_claims = sa.Table(
+    "claims",
+    _metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url_key", sa.String(2048), primary_key=True),
+    sa.Column("article_id", sa.String(64), primary_key=True),
+)
+# The WARC files whose rows of the lake are in here too: a commit's last step leaves its mark.
+_batches = sa.Table("batches", _metadata, sa.Column("warc_path", sa.String(512), primary_key=True))
 _sites = sa.Table(
     "sites",
     _metadata,
@@ -225,7 +237,6 @@ class ArticleState:
     site: str
     canonical_url: str
     url: str
-    ordinal: int
     revision: int
     content_hash: str
     word_count: int
@@ -285,6 +296,12 @@ class State:
     def close(self) -> None:
         self._engine.dispose()
 
+    def clear(self) -> None:
+        """Forget everything but whose state it is."""
+        with self.transaction() as transaction:
+            for table in (_links, _responses, _articles, _aliases, _claims, _batches, _sites):
+                transaction.empty(table)
+
     def belongs_to(self, lake_id: str) -> None:
         """Bind a new state to its lake. Raises StateError when it is bound to another one."""
         known = self.note("lake_id")
@@ -326,17 +343,18 @@ class State:
             transaction.put(_meta, [{"key": key, "value": value}])
 
     def link(self, site: str, url_key: str) -> LinkState | None:
-        query = sa.select(_links).where(_links.c.site == site, _links.c.url_key == url_key)
+        query = sa.select(_links).where(_links.c.site == site, _links.c.url_key == fitted(url_key))
         rows = self._rows(query)
         return _link_state(rows[0]) if rows else None
 
     def links(self, site: str, url_keys: Collection[str]) -> dict[str, LinkState]:
         """Return what is on record of many addresses, by key."""
-        keys, found = list(url_keys), {}
+        asked, found = {fitted(key): key for key in url_keys}, {}
+        keys = list(asked)
         for start in range(0, len(keys), 500):  # within every database's limit of variables
             some = _links.c.url_key.in_(keys[start : start + 500])
             for row in self._rows(sa.select(_links).where(_links.c.site == site, some)):
-                found[row["url_key"]] = _link_state(row)
+                found[asked[row["url_key"]]] = _link_state(row)
         return found
 
     def pending_links(self, site: str) -> list[LinkState]:
@@ -357,7 +375,8 @@ class State:
         return {row["status"]: row["links"] for row in self._rows(query)}
 
     def response(self, site: str, url: str) -> ResponseState | None:
-        query = sa.select(_responses).where(_responses.c.site == site, _responses.c.url == url)
+        is_it = (_responses.c.site == site, _responses.c.url == fitted(url))
+        query = sa.select(_responses).where(*is_it)
         rows = self._rows(query)
         return _response_state(rows[0]) if rows else None
 
@@ -365,15 +384,25 @@ class State:
         rows = self._rows(sa.select(_articles).where(_articles.c.article_id == article_id))
         return _article_state(rows[0]) if rows else None
 
-    def article_at(self, site: str, url_key: str) -> ArticleState | None:
-        """Return the youngest story known at an address, by any of its names."""
-        query = (
-            sa.select(_articles)
-            .join(_aliases, _aliases.c.article_id == _articles.c.article_id)
-            .where(_aliases.c.site == site, _aliases.c.url_key == url_key)
+    def article_id_at(self, site: str, url_key: str) -> str | None:
+        """Return which story is the youngest known at an address, by any of its names."""
+        query = sa.select(_aliases.c.article_id).where(
+            _aliases.c.site == site, _aliases.c.url_key == fitted(url_key)
         )
         rows = self._rows(query)
-        return _article_state(rows[0]) if rows else None
+        return str(rows[0]["article_id"]) if rows else None
+
+    def article_at(self, site: str, url_key: str) -> ArticleState | None:
+        """Return the youngest story known at an address, by any of its names."""
+        found = self.article_id_at(site, url_key)
+        return self.article(found) if found else None
+
+    def claimants(self, site: str, url_key: str) -> set[str]:
+        """Return the articles whose pages named this address as their canonical one."""
+        query = sa.select(_claims.c.article_id).where(
+            _claims.c.site == site, _claims.c.url_key == fitted(url_key)
+        )
+        return {str(row["article_id"]) for row in self._rows(query)}
 
     def articles_with_text(self, content_hash: str) -> list[ArticleState]:
         """Return the articles whose current text is this one, first seen first."""
@@ -384,9 +413,13 @@ class State:
         )
         return [_article_state(row) for row in self._rows(query)]
 
-    def cluster_size(self, cluster_id: str) -> int:
-        members = _articles.c.cluster_id == cluster_id
-        return int(self._rows(sa.select(sa.func.count().label("n")).where(members))[0]["n"])
+    def cluster_members(self, cluster_id: str) -> set[str]:
+        members = sa.select(_articles.c.article_id).where(_articles.c.cluster_id == cluster_id)
+        return {str(row["article_id"]) for row in self._rows(members)}
+
+    def batches(self) -> set[str]:
+        """Return the WARC files whose commit was carried through to this state."""
+        return {str(row["warc_path"]) for row in self._rows(sa.select(_batches.c.warc_path))}
 
     def site(self, site: str) -> SiteState:
         rows = self._rows(sa.select(_sites).where(_sites.c.site == site))
@@ -424,11 +457,25 @@ class Transaction:
         self.put(_articles, [asdict(article) for article in articles])
 
     def put_aliases(self, site: str, aliases: Mapping[str, str]) -> None:
-        rows = [{"site": site, "url_key": k, "article_id": v} for k, v in aliases.items()]
-        self.put(_aliases, rows)
+        rows = {fitted(key): article_id for key, article_id in aliases.items()}
+        self.put(_aliases, [{"site": site, "url_key": k, "article_id": v} for k, v in rows.items()])
+
+    def put_claims(self, claims: Iterable[tuple[str, str, str]]) -> None:
+        """Put down (site, url_key, article_id)."""
+        rows = {(site, fitted(key), article_id) for site, key, article_id in claims}
+        self.put(
+            _claims,
+            [dict(zip(("site", "url_key", "article_id"), one, strict=True)) for one in rows],
+        )
+
+    def put_batch(self, warc_path: str) -> None:
+        self.put(_batches, [{"warc_path": warc_path}])
 
     def put_site(self, site: SiteState) -> None:
         self.put(_sites, [asdict(site)])
+
+    def empty(self, table: sa.Table) -> None:
+        self._connection.execute(sa.delete(table))
 
     def put(self, table: sa.Table, rows: Collection[Mapping[str, Any]]) -> None:
         if not rows:
@@ -437,7 +484,10 @@ class Transaction:
         insert = dialect.insert(table)
         keys = [column.name for column in table.primary_key.columns]
         rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
-        statement = insert.on_conflict_do_update(index_elements=keys, set_=rest)
+        if rest:
+            statement = insert.on_conflict_do_update(index_elements=keys, set_=rest)
+        else:
+            statement = insert.on_conflict_do_nothing(index_elements=keys)
         self._connection.execute(statement, [dict(row) for row in rows])
 
 
@@ -452,16 +502,36 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
+def link_status(verdict: str) -> LinkStatus:
+    """Return what a link is on record as, after a capture with this verdict."""
+    word, _, reason = verdict.partition(":")
+    if word == Verdict.FAILED:
+        return "gone" if reason in {"http_404", "http_410"} else "failed"
+    return "refused" if word == Verdict.REFUSED else "done"
+
+
+def fitted(url_key: str) -> str:
+    """Return a key that every database can hold in its index, of an address of any length.
+
+    PostgreSQL refuses what is longer than its column, and an index entry over 2,704 bytes.
+    """
+    if len(data := url_key.encode("utf-8", "replace")) <= MOST_KEY_BYTES:
+        return url_key
+    cut = data[: MOST_KEY_BYTES - 80].decode("utf-8", "ignore")
+    return f"{cut}#sha256={hashlib.sha256(data).hexdigest()}"
+
+
 def _link_row(state: LinkState) -> dict[str, Any]:
     link = state.link
     own = {
         key: getattr(state, key)
         for key in (
-            "site", "url_key", "status", "listed", "attempts", "article_id", "first_seen",
+            "site", "status", "listed", "attempts", "article_id", "first_seen",
             "last_fetched",
         )
     }  # fmt: skip
     return own | {
+        "url_key": fitted(state.url_key),
         "url": link.url,
         "kind": link.kind.value,
         "found_at": link.found_at,
@@ -485,7 +555,7 @@ _LOCATION = ("warc_path", "warc_offset", "warc_length", "warc_record_id")
 
 def _response_row(state: ResponseState) -> dict[str, Any]:
     data = {key: value for key, value in asdict(state).items() if key != "location"}
-    return data | asdict(state.location)
+    return data | asdict(state.location) | {"url": fitted(state.url)}
 
 
 def _response_state(row: sa.RowMapping) -> ResponseState:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.errors import ArchiveError
@@ -58,6 +59,16 @@ class CutError(Exception):
     def __init__(self, offset: int):
         super().__init__(offset)
         self.offset = offset
+
+
+def place_in_time(path: Path | str) -> tuple[str, int]:
+    """Return what sorts WARC files as they were written: by run, then by number, not by its text.
+
+    >>> place_in_time("warc/2024/05/r1-2.warc.gz") < place_in_time("r1-10.warc.gz.open")
+    True
+    """
+    run, _, n = Path(path).name.partition(".")[0].rpartition("-")
+    return run, int(n) if n.isdigit() else 0
 
 
 def is_ours(record: Record) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from crawler import jobs
 from crawler.commands.common import Context, verb
 from pipelines.doctor import Finding, examine
 from pipelines.errors import SiteError
@@ -14,12 +15,15 @@ from pipelines.state import State
 
 
 @click.command()
+@click.option("--rebuild", is_flag=True, help="First make the state again, from the lake alone.")
 @verb
-def doctor(context: Context) -> int:
+def doctor(context: Context, *, rebuild: bool) -> int:
     """Check site files, lake, archive and state against each other.
 
     Exit status 1 for errors (wrong, missing, doubled); warnings alone exit 0.
     """
+    if rebuild:
+        jobs.rebuild(context.settings)
     findings = _site_files(context)
     lake = Lake.open(context.settings.lake)
     state = State.open(context.settings.state)

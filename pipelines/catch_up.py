@@ -1,0 +1,180 @@
+"""The state made equal to the lake: after a commit that was cut short, or from nothing.
+
+The lake is the only truth. What the state has beyond it (what each source last said of a link,
+canonical links that nobody has fetched) is lost with the state, and found again as sites are read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.lake import Lake
+from pipelines.model import Kind, Link, RecordLocation, Verdict
+from pipelines.schema import Row
+from pipelines.state import (
+    ArticleState,
+    LinkState,
+    ResponseState,
+    SiteState,
+    State,
+    link_status,
+)
+from pipelines.views import DERIVE, connect, rows_of
+
+logger = logging.getLogger(__name__)
+
+# The key of an address, by the name of its site; None for a site that is no more.
+KeyOf = Callable[[str, str], str | None]
+
+_STORED = frozenset({Verdict.NEW, Verdict.CHANGED, Verdict.UNCHANGED, Verdict.NOT_MODIFIED})
+_ARTICLE = tuple(ArticleState.__dataclass_fields__)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the rows of the missing files say, the later over the earlier."""
+
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    links: dict[tuple[str, str], LinkState] = field(default_factory=dict)
+    responses: dict[tuple[str, str], ResponseState] = field(default_factory=dict)
+    sources: dict[tuple[str, str], RecordLocation] = field(default_factory=dict)
+    last_fetched: dict[str, datetime] = field(default_factory=dict)
+
+
+def missing_batches(lake: Lake, state: State) -> set[str]:
+    """Return the WARC files that are committed to the lake and not known to the state."""
+    return lake.committed_warcs() - state.batches()
+
+
+def catch_up(lake: Lake, state: State, *, key_of: KeyOf) -> list[RecordLocation]:
+    """Put into the state what the lake holds and it does not.
+
+    Returns where the last answers of feeds and their like lie among what was missing: links that
+    they list may be known to nobody.
+    """
+    with lake.lock():
+        missing = missing_batches(lake, state)
+        if not missing:
+            return []
+        logger.warning("the state lacks %d WARC files of the lake; it is brought up", len(missing))
+        with connect(lake) as connection:
+            connection.register("missing", pa.table({"warc_path": sorted(missing)}))
+            articles = _articles(connection)
+            found = _read(_captures(connection), state, key_of)
+        _name(articles, found, key_of)
+        _save(state, articles, found, missing)
+        return list(found.sources.values())
+
+
+def _articles(connection: duckdb.DuckDBPyConnection) -> list[ArticleState]:
+    """Return the articles with a version in the missing files, first seen first."""
+    sql = f"""
+        SELECT {", ".join(_ARTICLE)} FROM ({DERIVE}) WHERE article_id IN (
+            SELECT article_id FROM revisions_all SEMI JOIN missing USING (warc_path)
+        )
+        ORDER BY first_seen, article_id
+    """  # noqa: S608 - made of our own columns' names
+    return [ArticleState(**row) for row in rows_of(connection, sql)]
+
+
+def _captures(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    sql = "SELECT * FROM captures SEMI JOIN missing USING (warc_path) ORDER BY fetched_at"
+    return rows_of(connection, sql)
+
+
+def _read(captures: Iterable[Row], state: State, key_of: KeyOf) -> _Found:
+    # From nothing there is nothing to look up, a million times.
+    known = state if state.batches() else None
+    found = _Found()
+    for row in captures:
+        site, url = row["site"], row["url"]
+        found.last_fetched[site] = row["fetched_at"]
+        if row["status"] == 200:
+            found.responses[site, url] = _response(row, found, known)
+        if row["kind"] != Kind.ARTICLE:
+            if row["status"] == 200 and row["kind"] != Kind.ROBOTS:
+                found.sources[site, url] = _location(row)
+        elif row["verdict"] != Verdict.DISCOVERY:  # not on the way to where it was redirected
+            _add_link(row, found, known, key_of)
+    return found
+
+
+def _response(row: Row, found: _Found, known: State | None) -> ResponseState:
+    at = (row["site"], row["url"])
+    before = found.responses.get(at) or (known.response(*at) if known else None)
+    is_repeated = before is not None and before.payload_digest == row["payload_digest"]
+    return ResponseState(
+        site=row["site"],
+        url=row["url"],
+        etag=row["etag"],
+        last_modified=row["last_modified"],
+        payload_digest=row["payload_digest"],
+        fetched_at=before.fetched_at if before and is_repeated else row["fetched_at"],
+        location=before.location if before and is_repeated else _location(row),
+        settled=row["kind"] == Kind.ARTICLE and row["verdict"] in _STORED,
+    )
+
+
+def _add_link(row: Row, found: _Found, known: State | None, key_of: KeyOf) -> None:
+    site = row["site"]
+    answered, asked = key_of(site, row["url"]), key_of(site, row["requested_url"])
+    if answered is None or asked is None:
+        return
+    if row["article_id"] and row["verdict"] in _STORED:
+        found.aliases[site, answered] = row["article_id"]
+        if known is None or known.article_id_at(site, asked) is None:
+            found.aliases.setdefault((site, asked), row["article_id"])
+    before = found.links.get((site, asked)) or (known.link(site, asked) if known else None)
+    link = Link(url=row["requested_url"], found_at="archive", kind=Kind.ARTICLE)
+    new = LinkState(
+        site=site, url_key=asked, link=link, status="pending", first_seen=row["fetched_at"]
+    )
+    found.links[site, asked] = replace(
+        before or new,
+        status=link_status(row["verdict"]),
+        article_id=row["article_id"] or (before.article_id if before else None),
+        last_fetched=row["fetched_at"],
+    )
+
+
+def _name(articles: Collection[ArticleState], found: _Found, key_of: KeyOf) -> None:
+    """Have each article known by its own address too; the youngest story at one holds it."""
+    for article in articles:
+        if key_of(article.site, article.url) is not None:
+            found.aliases[article.site, article.canonical_url] = article.article_id
+
+
+def _save(
+    state: State, articles: Collection[ArticleState], found: _Found, missing: Collection[str]
+) -> None:
+    by_site: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for (site, key), article_id in found.aliases.items():
+        by_site[site][key] = article_id
+    notes = [_note(state, site, when) for site, when in found.last_fetched.items()]
+    with state.transaction() as transaction:
+        transaction.put_articles(articles)
+        for site, aliases in by_site.items():
+            transaction.put_aliases(site, aliases)
+        transaction.put_links(found.links.values())
+        transaction.put_responses(found.responses.values())
+        for note in notes:
+            transaction.put_site(note)
+        for warc_path in missing:
+            transaction.put_batch(warc_path)
+
+
+def _note(state: State, site: str, when: datetime) -> SiteState:
+    before = state.site(site)
+    return before if before.last_run else replace(before, last_run=when, last_success=when)
+
+
+def _location(row: Mapping[str, Any]) -> RecordLocation:
+    return RecordLocation(**{name: row[name] for name in RecordLocation.__dataclass_fields__})
