@@ -123,7 +123,7 @@ def test_lake_document_has_every_view_with_its_columns() -> None:
     text = section((ROOT / "docs" / "lake.md").read_text(encoding="utf-8"), "Views made of these")
     listed = {
         name: set(re.findall(r"`(\w+)`", rest))
-        for name, rest in re.findall(r"^\* `(\w+)`: (.*?)(?=^\* |\Z)", text, re.M | re.S)
+        for name, rest in re.findall(r"(?ms)^\* `(\w+)`: (.*?)(?=^\* |\Z)", text)
     }
     with connect(None) as connection:
         there = {

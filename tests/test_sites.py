@@ -19,6 +19,7 @@ from pipelines.errors import SiteError
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "fixtures" / "sites"
 SITES = Register().names
+FEED = "https://gazette.example/feed/"
 GOOD = """\
 publisher = "Harbour Gazette"
 home = "https://gazette.example/"
@@ -29,8 +30,16 @@ feeds = ["https://gazette.example/feed/"]
 WRONG = (
     ("unknown key", GOOD + "prunes = []", ("prunes",)),
     ("misspelt key", GOOD + "feed = []", ("feed", "did you mean 'feeds'?")),
-    ("misspelt rule", GOOD + '[extract]\nprunes = ["p"]', ("extract.prunes", "did you mean 'prune'?")),
-    ("misspelt layout", GOOD + "[[layout]]\nuntil = 2025-03-01\nprun = []", ("layout.0.prun", "'prune'")),
+    (
+        "misspelt rule",
+        GOOD + '[extract]\nprunes = ["p"]',
+        ("extract.prunes", "did you mean 'prune'?"),
+    ),
+    (
+        "misspelt layout",
+        GOOD + "[[layout]]\nuntil = 2025-03-01\nprun = []",
+        ("layout.0.prun", "'prune'"),
+    ),
     ("bad selector", GOOD + '[extract]\nprune = ["div..x"]', ("extract.prune", "div..x", "CSS")),
     ("bad body", GOOD + '[extract]\nbody = "div["', ("extract.body", "CSS")),
     ("impossible zone", GOOD.replace("Athens", "Atlantis"), ("time_zone", "Europe/Athens")),
@@ -40,14 +49,14 @@ WRONG = (
     ("empty delay", GOOD + 'delay = ""', ("delay", "duration")),
     ("bare number", GOOD + "delay = 2", ("delay", "'30m'")),
     ("wordpress", GOOD + 'wordpress = "https://gazette.example/"', ("wordpress", "/wp-json")),
-    ("relative feed", GOOD.replace("https://gazette.example/feed/", "/feed/"), ("feeds", "absolute")),
-    ("other scheme", GOOD.replace("https://gazette.example/feed/", "file:///etc/passwd"), ("feeds",)),
+    ("relative feed", GOOD.replace(FEED, "/feed/"), ("feeds", "absolute")),
+    ("other scheme", GOOD.replace(FEED, "file:///etc/passwd"), ("feeds",)),
     ("country", GOOD + 'country = "Greece"', ("country",)),
     ("unverified", GOOD + 'unverified = ["feedz"]', ("unverified", "feedz")),
     ("missing key", GOOD.replace("home", "# home"), ("home", "missing")),
     ("not TOML", GOOD + "feeds = [", ("TOML",)),
     ("not text", "", ("TOML",)),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("name", SITES)
