@@ -180,8 +180,8 @@ def _show_cleaning(out: Out, lake: Lake, row: Row) -> None:
     zone = f" (zone assumed: {row['time_zone_assumed']})" if row["time_zone_assumed"] else ""
     out.say(f"   {row['headline']}")
     out.say(f"   {row['date_published_raw']!r} → {row['date_published']:%Y-%m-%dT%H:%M:%SZ}{zone}")
-    for paragraph in row["article_body"].split("\n\n"):
-        out.say(f"   │ {paragraph}")
+    for line in row["article_body"].splitlines():
+        out.say(f"   │ {line}")
     out.say("\n   removed, and by which rule:")
     blocks = [
         [block["rule"], " ".join(block["text"].split())[:70], block["selector"][-60:]]
