@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crawler.cli import cli, main
+from fixtures.newsroom import Newsroom
 from pipelines.lake import Lake
 from pipelines.model import (
     Article,
@@ -424,108 +425,117 @@ def test_export_that_cannot_be_made_leaves_no_file(
 # --- on a lake that was crawled ---------------------------------------------------------------
 
 
-def test_status_counts_the_articles_of_each_site(crawled: Installation) -> None:
-    said = crawled.json("status")
-    counts = {row["site"]: row["n"] for row in crawled.rows(
-        "SELECT site, count(*) AS n FROM articles GROUP BY site"
-    )}  # fmt: skip
-    told = {one["site"]: one["articles"] for one in said["sites"] if one["articles"]}
-    assert told == counts
+@pytest.fixture
+def there(sitrep: Sitrep, crawled: Installation, monkeypatch: pytest.MonkeyPatch) -> Sitrep:
+    """The program in the folder where the newsroom was crawled twice."""
+    monkeypatch.chdir(crawled.folder)
+    return sitrep
+
+
+def rows(there: Sitrep, sql: str) -> list[dict[str, Any]]:
+    said = only_object(there("query", sql, "--json").stdout)
+    return [dict(zip(said["columns"], row, strict=True)) for row in said["rows"]]
+
+
+def newsroom(crawled: Installation) -> Newsroom:
+    assert crawled.newsroom
+    return crawled.newsroom
+
+
+def test_status_counts_the_articles_of_each_site(there: Sitrep) -> None:
+    said = only_object(there("status", "--json").stdout)
+    found = rows(there, "SELECT site, count(*) AS n FROM articles GROUP BY site")
+    counts = {row["site"]: row["n"] for row in found}
+    told = [one for one in said["sites"] if one["articles"]]
+    assert {one["site"]: one["articles"] for one in told} == counts
     assert said["articles"] == sum(counts.values())
     assert said["disk"]["lake_bytes"] > 0
-    for one in said["sites"]:
-        if one["articles"]:
-            assert one["last_success"].endswith("Z")
+    assert all(one["last_success"].endswith("Z") for one in told)
 
 
-def test_status_for_people_has_a_line_a_site_and_the_disk(crawled: Installation) -> None:
-    text = crawled.run("status").stdout
-    for site in crawled.newsroom.sites if crawled.newsroom else ():
-        assert site in text
-    assert "captures pending" in text
-    assert "free" in text
+def test_status_for_people_has_a_line_a_site_and_the_disk(
+    there: Sitrep, crawled: Installation
+) -> None:
+    text = there("status").stdout
+    for part in (*newsroom(crawled).sites, "captures pending", "free"):
+        assert part in text
 
 
-def test_doctor_finds_nothing_wrong_after_two_crawls(crawled: Installation) -> None:
-    assert crawled.json("doctor") == {"ok": True, "findings": []}
+def test_doctor_finds_nothing_wrong_after_two_crawls(there: Sitrep) -> None:
+    assert only_object(there("doctor", "--json").stdout) == {"ok": True, "findings": []}
 
 
 def test_doctor_names_what_is_wrong_with_its_remedy_and_exits_1(
-    crawled: Installation, tmp_path: Path
+    there: Sitrep, tmp_path: Path
 ) -> None:
-    (tmp_path / "state").mkdir()
-    copy = tmp_path / "state" / "sitrep.db"
-    original = sqlite3.connect(crawled.folder / "state" / "sitrep.db")
+    copy = tmp_path / "sitrep.db"
+    original = sqlite3.connect("state/sitrep.db")
     with closing(original) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
-        target.execute(
-            "DELETE FROM articles WHERE article_id IN (SELECT min(article_id) FROM articles)"
-        )
+        one = "SELECT min(article_id) FROM articles"
+        target.execute(f"DELETE FROM articles WHERE article_id IN ({one})")
         target.commit()
-    done = crawled.run("doctor", "--json", "--state", f"sqlite:///{copy}", check=False)
+    done = there("doctor", "--json", "--state", f"sqlite:///{copy}")
     said = only_object(done.stdout)
-    assert done.returncode == 1
+    assert done.status == 1
     assert said["ok"] is False
     [finding] = [one for one in said["findings"] if one["level"] == "error"]
     assert set(finding) == {"check", "level", "where", "what", "remedy"}
     assert finding["check"] == "state"
 
 
-def test_json_of_a_query_gives_times_in_utc_and_lists_as_lists(crawled: Installation) -> None:
-    [row] = crawled.rows(
-        "SELECT date_published, authors, removed_blocks FROM articles "
-        "WHERE len(authors) > 0 AND len(removed_blocks) > 0 ORDER BY article_id LIMIT 1"
-    )
+def test_json_of_a_query_gives_times_in_utc_and_lists_as_lists(there: Sitrep) -> None:
+    sql = "SELECT date_published, authors, removed_blocks FROM articles WHERE len(authors) > 0 "
+    [row] = rows(there, sql + "AND len(removed_blocks) > 0 ORDER BY article_id LIMIT 1")
     assert row["date_published"].endswith("Z")
     assert isinstance(row["authors"], list)
     assert set(row["removed_blocks"][0]) == {"text", "rule", "selector"}
 
 
-def test_show_takes_an_address_or_an_id_and_tells_what_was_removed(crawled: Installation) -> None:
-    [row] = crawled.rows(
-        "SELECT article_id, url, headline FROM articles "
-        "WHERE len(removed_blocks) > 0 ORDER BY article_id LIMIT 1"
-    )
-    by_url, by_id = (crawled.run("show", row[key]).stdout for key in ("url", "article_id"))
+def test_show_takes_an_address_or_an_id_and_tells_what_was_removed(there: Sitrep) -> None:
+    sql = "SELECT article_id, url, headline FROM articles WHERE len(removed_blocks) > 0"
+    row = rows(there, f"{sql} ORDER BY article_id LIMIT 1")[0]
+    by_url, by_id = (there("show", row[key]).stdout for key in ("url", "article_id"))
     assert by_url == by_id
     assert row["headline"] in by_url
     assert "removed" in by_url
 
 
-def test_show_of_an_edit_is_a_difference(crawled: Installation) -> None:
-    [row] = crawled.rows("SELECT url FROM edits WHERE list_contains(change, 'body') LIMIT 1")
-    lines = crawled.run("show", row["url"], "--diff").stdout.splitlines()
+def test_show_of_an_edit_is_a_difference(there: Sitrep, crawled: Installation) -> None:
+    lines = there("show", newsroom(crawled).special["edited"], "--diff").stdout.splitlines()
     assert any(line.startswith("-") and not line.startswith("---") for line in lines)
     assert any(line.startswith("+") and not line.startswith("+++") for line in lines)
 
 
-def test_sites_list_names_the_bundled_and_the_users_own(crawled: Installation) -> None:
-    names = {one["site"] for one in crawled.json("sites", "list")["sites"]}
-    assert {"naval_news", *(crawled.newsroom.sites if crawled.newsroom else ())} <= names
+def test_sites_list_names_the_bundled_and_the_users_own(
+    there: Sitrep, crawled: Installation
+) -> None:
+    names = {one["site"] for one in only_object(there("sites", "list", "--json").stdout)["sites"]}
+    assert {"naval_news", *newsroom(crawled).sites} <= names
 
 
-def test_sites_test_tells_field_by_field(here: Installation) -> None:
-    said = here.json("sites", "test", "naval_news")
+def test_sites_test_tells_field_by_field(sitrep: Sitrep) -> None:
+    said = only_object(sitrep("sites", "test", "naval_news", "--json").stdout)
     assert said["ok"] is True
     assert {"headline", "article_body"} <= {one["field"] for one in said["fields"]}
 
 
 def test_sites_test_exits_1_and_shows_what_was_expected_and_got(
-    here: Installation, tmp_path: Path
+    sitrep: Sitrep, tmp_path: Path
 ) -> None:
     (tmp_path / "page.html").write_text("<h1>Quay opened</h1><p>It was opened today.</p>")
     expected = {"url": "https://www.navalnews.com/2024/05/x/", "article": {"headline": "Other"}}
     (tmp_path / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
-    done = here.run("sites", "test", "naval_news", "--page", str(tmp_path), check=False)
-    assert done.returncode == 1
+    done = sitrep("sites", "test", "naval_news", "--page", str(tmp_path))
+    assert done.status == 1
     assert "'Other'" in done.stdout
     assert "'Quay opened'" in done.stdout
 
 
-def test_extract_of_a_saved_page_stores_nothing(here: Installation) -> None:
+def test_extract_of_a_saved_page_stores_nothing(sitrep: Sitrep) -> None:
     page = Path(__file__).parents[1] / "fixtures" / "sites" / "naval_news" / "page.html"
-    said = here.json("extract", str(page))
+    said = only_object(sitrep("extract", str(page), "--json").stdout)
     assert said["site"] == "naval_news"
     assert said["headline"]
     assert said["refusal"] is None
-    assert list(here.folder.iterdir()) == []
+    assert list(Path().iterdir()) == []

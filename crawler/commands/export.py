@@ -16,7 +16,9 @@ from pipelines.lake import Lake
 @click.option("--where", metavar="SQL", help="Which articles: a condition over their columns.")
 @verb
 def export(context: Context, *, file: Path, where: str | None) -> None:
-    """Write articles to FILE: Parquet, CSV or JSON lines, by its ending (.parquet .csv .jsonl).
+    """Write articles to one file: Parquet, CSV, JSON lines.
+
+    The ending of FILE says which: .parquet, .csv or .jsonl. It is written whole or not at all.
 
     In CSV, a text that a spreadsheet would run as a formula gets an apostrophe before it.
 

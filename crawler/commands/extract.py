@@ -30,9 +30,10 @@ _CANONICAL = re.compile(
 @click.option("--url", metavar="URL", help="The address of a FILE, where the page does not say it.")
 @verb
 def extract(context: Context, *, source: str, url: str | None) -> int:
-    """Show the article that a page gives: an address, fetched now, or a saved file.
+    """Show the article that a page gives; store nothing.
 
-    Nothing is stored. Exit status 1 when the page would be refused.
+    The page is an address, fetched now, or a saved file. Exit status 1 when it would be
+    refused.
     """
     article = (
         _fetched(context, source)

@@ -26,7 +26,10 @@ from pipelines.views import connect, rows_of
 @click.option("--raw", is_flag=True, help="The bytes as they were fetched, from the archive.")
 @verb
 def show(context: Context, *, article: str, revision: int | None, diff: bool, raw: bool) -> None:
-    """Show an article by its address or id: text, dates, what was removed and by which rule."""
+    """Show an article: text, dates, what was removed, edits.
+
+    It is named by its address or its id. Each removed block is shown with the rule that took it.
+    """
     lake = Lake.open(context.settings.lake)
     versions = _versions(lake, _article_id(context, lake, article), article)
     row = _chosen(versions, revision, article)

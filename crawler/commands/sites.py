@@ -18,7 +18,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "sites"
 
 @click.group()
 def sites() -> None:
-    """The register of sites: list, show, check against the live site, test against a page."""
+    """List, show, check and test the register of sites."""
 
 
 @sites.command("list")
@@ -57,7 +57,7 @@ def _row(site: Site) -> dict[str, Any]:
 @click.argument("name", metavar="SITE")
 @verb
 def show(context: Context, *, name: str) -> None:
-    """Show one site as it is read: every key with its value, defaults included."""
+    """Show one site as it is read, defaults included."""
     site = context.register.site(name)
     data = site.model_dump(mode="json")
     context.out.result(data)
@@ -70,7 +70,9 @@ def show(context: Context, *, name: str) -> None:
 @click.argument("name", metavar="SITE")
 @verb
 def check(context: Context, *, name: str) -> int:
-    """Ask SITE's feeds and three of its articles, and say what works; nothing is stored.
+    """Ask a live site and say what works; store nothing.
+
+    Its feeds are asked, and three of their articles.
 
     Exit status 1 when a source gives nothing, or an article cannot be read.
     """
@@ -114,7 +116,10 @@ def _tell_check(context: Context, result: dict[str, Any]) -> None:
 )
 @verb
 def test(context: Context, *, name: str, page: Path | None) -> int:
-    """Read SITE's look-alike page and compare it, field by field, with the article expected."""
+    """Compare SITE's look-alike page with what is expected.
+
+    Field by field. Exit status 1 when one of them differs.
+    """
     site = context.register.site(name)
     folder = page or FIXTURES / name
     if not folder.is_dir():

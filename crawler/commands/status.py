@@ -20,7 +20,7 @@ from pipelines.views import ask, connect
 @click.command()
 @verb
 def status(context: Context) -> None:
-    """Say how each site stands: last run, last success, articles, pending links; and the disk."""
+    """Say how each site stands, what is pending, the disk."""
     settings = context.settings
     articles = _articles(settings.lake)
     state = State.open(settings.state)
