@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -62,7 +63,7 @@ def decide(
         return Skip("foreign_host")
     if known is None:
         return _decide_new(link, site=site, now=now, dates=dates)
-    if dates is not None and not _is_within(link.hints, dates):
+    if dates is not None and not is_within(link.hints, dates):
         return Skip("out_of_range")
     if known.status == "pending":
         return Ask("pending")
@@ -77,7 +78,7 @@ def _decide_new(link: Link, *, site: Site, now: datetime, dates: Dates | None) -
     if not is_article(link, site=site):
         return Skip("not_article")
     if dates is not None:
-        return Ask("new") if _is_within(link.hints, dates) else Skip("out_of_range")
+        return Ask("new") if is_within(link.hints, dates) else Skip("out_of_range")
     return Skip("too_old") if _is_too_old(link.hints, site.max_age, now) else Ask("new")
 
 
@@ -170,7 +171,7 @@ def _is_too_old(hints: Hints, max_age: timedelta | None, now: datetime) -> bool:
     return max_age is not None and listed is not None and now - listed > max_age
 
 
-def _is_within(hints: Hints, dates: Dates) -> bool:
+def is_within(hints: Hints, dates: Dates) -> bool:
     """Tell whether a link may be of the days asked for, both included; without a date it may.
 
     Of a date of change only the beginning of the range can be read: what last changed before it
@@ -182,6 +183,13 @@ def _is_within(hints: Hints, dates: Dates) -> bool:
     if first is not None and changed is not None and changed < first:
         return False
     return last is None or published is None or published <= last
+
+
+def is_behind(links: Sequence[Link], dates: Dates) -> bool:
+    """Tell whether a page of links, newest first, lies wholly before the days asked for."""
+    first, _ = dates
+    days = [_day(link.hints.date_published or link.hints.date_modified) for link in links]
+    return first is not None and bool(days) and all(day is not None and day < first for day in days)
 
 
 def _day(raw: str | None) -> date | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-from crawler.frontier import Known, Skip, decide
+from crawler.frontier import Known, Skip, decide, is_within
 from crawler.ingest import key_of
 from crawler.report import SiteReport
 from crawler.run import Source
@@ -49,8 +49,13 @@ class LinkQueue:
         self._seen: set[str] = set()
 
     def waiting(self) -> Iterator[Link]:
-        """Yield the links that an earlier run found and did not ask for."""
+        """Yield the links that an earlier run found and did not ask for.
+
+        A backfill leaves those of other days waiting.
+        """
         for state in self._ledger.state.pending_links(self._site.name):
+            if self._dates is not None and not is_within(state.link.hints, self._dates):
+                continue
             if self._take(state.url_key):
                 self.would_ask.append((state.link.url, "pending"))
                 if not self._is_dry:

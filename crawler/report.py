@@ -26,7 +26,11 @@ UNWILLING = ("silent_host", "retry_after")
 
 @dataclass(slots=True)
 class SiteReport:
-    """The counts of one site. `sources_asked` and `sources_failed` are feeds and their like."""
+    """The counts of one site.
+
+    `sources_asked` and `sources_failed` are feeds and their like; of those, `pointers` only named
+    other sources.
+    """
 
     site: str
     counts: Counter[str] = field(default_factory=Counter)
@@ -34,6 +38,7 @@ class SiteReport:
     errors: list[dict[str, str]] = field(default_factory=list)
     sources_asked: int = 0
     sources_failed: int = 0
+    pointers: int = 0
 
     def error(self, url: str, error: str) -> None:
         self.errors.append({"url": url, "error": error})
@@ -44,7 +49,7 @@ class SiteReport:
         asked = self.counts["fetched"] + self.counts["not_modified"] + self.counts["failed"]
         failed = self.counts["failed"]
         too_many = failed > TOLERATED_FAILURES and failed > TOLERATED_SHARE * asked
-        no_sources = self.sources_asked > 0 and self.sources_failed == self.sources_asked
+        no_sources = 0 < self.sources_failed == self.sources_asked - self.pointers
         is_silent = not asked and any(self.skipped[reason] for reason in UNWILLING)
         return too_many or no_sources or is_silent
 

@@ -22,6 +22,8 @@ from tests.hostile_server import (
     Answer,
     HostileServer,
     a_byte_a_second,
+    atom,
+    conditional,
     endless,
     feed,
     no_http,
@@ -368,7 +370,8 @@ def test_links_stay_pending_while_robots_txt_of_their_host_is_down(user, server)
 def test_robots_txt_is_followed_through_a_redirect_and_obeyed_by_name(user, server):
     server.routes["/robots.txt"] = redirect("/rules.txt", 301)
     server.routes["/rules.txt"] = robots(
-        "\ufeffUser-agent: sitrep\nDisallow: /news/2/\nCrawl-delay: 0.7\n\nUser-agent: *\nDisallow: /\n"
+        "\ufeffUser-agent: sitrep\nDisallow: /news/2/\nCrawl-delay: 0.7\n\n"
+        "User-agent: *\nDisallow: /\n"
     )
     server.serve_feed(server.stories(1, 2, 3, 4))
     setup(user, server, feeds=["/feed"])
@@ -423,3 +426,211 @@ def test_no_spelling_of_a_private_address_is_dialled_unless_the_setting_allows_i
     assert "SITREP_ALLOW_PRIVATE_NETWORKS" in shown.stderr
     assert len(shown.stderr.strip().splitlines()) == 1
     assert server.requests == []
+
+
+# --- sources ------------------------------------------------------------------------------------
+
+
+def test_a_broken_source_beside_a_good_one_is_named_and_does_no_harm(user, server):
+    server.routes |= {
+        "/page": Answer(b"<!doctype html><html><body><h1>News</h1></body></html>"),
+        "/map": sitemap(server.url(path) for path in server.stories(1, 2)),
+        "/empty": Answer(b""),
+        "/moved": Answer(b"", 302),
+    }
+    setup(user, server, feeds=["/page", "/lost", "/empty", "/moved"], sitemaps=["/map"])
+    status, site = crawl(user)
+    assert (status, site["new"]) == (0, 2)
+    said = errors_of(site)
+    assert "is an HTML page, not a feed" in said[server.url("/page")]
+    assert said[server.url("/lost")] == "HTTP 404"
+    assert said[server.url("/empty")] == "is empty"
+    assert said[server.url("/moved")] == "HTTP 302 to nowhere"
+    assert user.run("doctor", check=False).returncode == 0
+
+
+def test_a_site_of_which_every_source_is_broken_exits_1(user, server):
+    server.routes["/page"] = Answer(b"<!doctype html><html><body><h1>News</h1></body></html>")
+    server.routes["/index"] = sitemap([server.url("/lost-map")], index=True)
+    setup(user, server, feeds=["/page", "/lost"], sitemaps=["/index"])
+    status, site = crawl(user)
+    assert status == 1
+    assert set(errors_of(site)) == {server.url(p) for p in ("/page", "/lost", "/lost-map")}
+
+
+def test_a_sitemap_of_50_000_is_taken_a_few_at_a_time(user, server):
+    paths = [f"/news/{n}/" for n in range(50_000)]
+    server.stories(*range(20))
+    server.routes["/map"] = sitemap(server.url(path) for path in paths)
+    setup(user, server, sitemaps=["/map"])
+    status, first = crawl(user, "--limit", "5")
+    assert (status, first["discovered"], first["new"]) == (0, 50_000, 5)
+    assert first["skipped"] == {"limit": 49_995}
+    asked = [path for path in server.paths() if path.startswith("/news/")]
+    assert len(asked) == 5
+    status, second = crawl(user, "--limit", "5")
+    assert (status, second["new"]) == (0, 5)
+    assert len({path for path in server.paths() if path.startswith("/news/")}) == 10
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_RSS_KILOBYTES
+
+
+def test_sitemap_indexes_that_name_each_other_without_end_are_read_once(user, server):
+    def grown(handler: Any) -> None:
+        n = int(handler.path.removeprefix("/grow"))
+        handler.answer(sitemap([server.url(f"/grow{n + 1}")], index=True))
+
+    server.routes |= {
+        "/a": sitemap([server.url("/b"), server.url("/grow0")], index=True),
+        "/b": sitemap([server.url("/a"), server.url("/b"), server.url("/leaf")], index=True),
+        "/leaf": sitemap(server.url(path) for path in server.stories(1, 2)),
+        **{f"/grow{n}": grown for n in range(30)},
+    }
+    setup(user, server, sitemaps=["/a"])
+    status, site = crawl(user)
+    assert (status, site["new"], site["errors"]) == (0, 2, [])
+    assert [server.asked(path) for path in ("/a", "/b", "/leaf")] == [1, 1, 1]
+    assert len(server.requests) < 15
+
+
+def test_foreign_relative_and_doubled_links_of_a_feed_are_told_apart(user, server):
+    server.stories(1, 2)
+    with HostileServer() as foreign:
+        ours = ["/news/1/", "../news/2/", server.url("/news/1/?utm_source=rss&utm_medium=feed")]
+        others = [foreign.url("/news/9/"), "mailto:desk@gazette.example", "javascript:void(0)"]
+        server.routes["/feed"] = feed([*ours, *others])
+        setup(user, server, feeds=["/feed"])
+        status, site = crawl(user)
+        assert foreign.requests == []
+    assert (status, site["new"], site["discovered"]) == (0, 2, 2)
+    assert site["skipped"] == {"foreign_host": 1}
+
+
+def test_an_article_that_is_listed_in_five_forms_is_one_that_is_fetched_once(user, server):
+    server.routes["/news/yard-launches-frigate/"] = story(1)
+    clean = server.url("/news/yard-launches-frigate/")
+    form = lambda tail: clean + tail  # noqa: E731
+    server.routes |= {
+        "/feed": feed([form("?utm_source=rss")], titles=["Story 1 of the day"]),
+        "/atom": atom([(form("#comments"), "2026-03-02T08:00:00Z")]),
+        "/map": sitemap([form("amp/"), clean]),
+        "/front": Answer(f'<html><h2><a href="{clean}">The day has one story</a></h2>'.encode()),
+    }
+    setup(user, server, feeds=["/feed", "/atom"], sitemaps=["/map"], listings=["/front"])
+    status, site = crawl(user)
+    assert (status, site["discovered"], site["fetched"], site["new"]) == (0, 1, 1, 1)
+    again = crawl(user)[1]
+    assert (again["discovered"], again["fetched"], again["skipped"]) == (1, 0, {"known": 1})
+    assert sum(path.startswith("/news/") for path in server.paths()) == 1
+
+
+def test_an_entry_whose_updated_moves_is_asked_again_and_a_304_is_counted(user, server):
+    server.routes["/news/1/"] = conditional(story(1), '"v1"')
+    link = server.url("/news/1/")
+    server.routes["/feed"] = atom([(link, "2026-03-02T08:00:00Z")])
+    setup(user, server, feeds=["/feed"])
+    crawl(user)
+    assert crawl(user)[1]["skipped"] == {"known": 1}
+    server.routes["/feed"] = atom([(link, "2026-03-02T09:30:00Z")])
+    status, site = crawl(user)
+    assert (status, site["not_modified"], site["fetched"]) == (0, 1, 0)
+    assert server.asked("/news/1/") == 2
+
+
+def test_a_feed_is_asked_with_its_validator_only_when_all_its_links_are_settled(user, server):
+    server.stories(1, 2)
+    server.routes["/news/3/"] = Answer(b"", 403)
+    server.routes["/feed"] = conditional(feed(server.url(f"/news/{n}/") for n in (1, 2, 3)), '"f"')
+    setup(user, server, feeds=["/feed"])
+    crawl(user, "--limit", "1")
+    crawl(user)
+    crawl(user)
+    server.stories(3)
+    last = crawl(user)[1]
+    assert last["new"] == 1
+    settled = crawl(user)[1]
+    assert settled["errors"] == []
+    sent = [one.headers.get("if-none-match") for one in server.requests if one.path == "/feed"]
+    assert sent == [None, None, None, None, '"f"']
+
+
+def test_one_failure_never_fails_a_site_and_a_tenth_is_tolerated(user, server):
+    good = server.stories(*range(19))
+    server.routes |= {"/news/a": Answer(b"", 403), "/news/b": Answer(b"", 403)}
+    server.serve_feed([good[0], "/news/a"])
+    setup(user, server, feeds=["/feed"])
+    status, site = crawl(user)
+    assert (status, site["failed"]) == (0, 1)
+    server.serve_feed([*good, "/news/a", "/news/b"])
+    status, site = crawl(user)
+    assert (status, site["failed"]) == (0, 2)
+    assert set(errors_of(site)) == {server.url("/news/a"), server.url("/news/b")}
+
+
+# --- backfill -----------------------------------------------------------------------------------
+
+BACKFILL = ("--from", "2026-03-01", "--to", "2026-03-31")
+
+
+def test_a_backfill_follows_a_wordpress_feed_to_its_404_which_is_no_error(user, server):
+    generator = "<generator>https://wordpress.org/?v=6.5</generator><item>"
+    for page in (1, 2, 3):
+        paged = feed(server.url(p) for p in server.stories(2 * page, 2 * page + 1))
+        with_generator = Answer(paged.body.replace(b"<item>", generator.encode(), 1), 200)
+        server.routes["/feed" if page == 1 else f"/feed?paged={page}"] = with_generator
+    server.routes["/feed?paged=4"] = Answer(b"no more", 404)
+    setup(user, server, feeds=["/feed"])
+    assert crawl(user)[1]["new"] == 2
+    status, site = crawl(user, *BACKFILL)
+    assert (status, site["new"], site["errors"]) == (0, 4, [])
+    assert server.asked("/feed?paged=4") == 1
+
+
+def test_a_backfill_ends_where_a_further_page_brings_nothing_new(user, server):
+    def listing(handler: Any) -> None:
+        page = int(handler.path.rpartition("=")[2]) if "=" in handler.path else 1
+        links = "".join(f'<h2><a href="/news/{n}/">Story {n} of the day</a></h2>' for n in (1, 2))
+        text = f'{links}<a rel="next" href="/front?page={page + 1}">Next</a>'
+        handler.answer(Answer(f"<html><body>{text}</body></html>".encode()))
+
+    server.stories(1, 2)
+    server.routes["/front"] = listing
+    setup(user, server, listings=["/front"])
+    status, site = crawl(user, *BACKFILL)
+    assert (status, site["new"]) == (0, 2)
+    assert [path for path in server.paths() if path.startswith("/front")] == [
+        "/front", "/front?page=2",
+    ]  # fmt: skip
+
+
+def test_a_backfill_stops_at_a_page_that_is_older_than_what_is_asked_for(user, server):
+    def listing(handler: Any) -> None:
+        page = int(handler.path.rpartition("=")[2]) if "=" in handler.path else 1
+        day = f"2026-{5 - page:02d}-10" if page < 5 else "2025-01-01"
+        block = (
+            f'<article><h2><a href="/news/{page}/">Story {page} of the day</a></h2>'
+            f'<time datetime="{day}T08:00:00Z">{day}</time></article>'
+        )
+        text = f'{block}<a rel="next" href="/front?page={page + 1}">Next</a>'
+        handler.answer(Answer(f"<html><body>{text}</body></html>".encode()))
+
+    server.stories(*range(10))
+    server.routes["/front"] = listing
+    setup(user, server, listings=["/front"])
+    status, site = crawl(user, *BACKFILL)
+    assert (status, site["new"], site["skipped"]) == (0, 1, {"not_article": 3, "out_of_range": 2})
+    assert server.asked("/news/2/") == 1
+    assert server.asked("/front?page=4") == 0
+
+
+def test_a_backfill_of_the_newsroom_finds_what_only_further_pages_and_old_posts_have(installation):
+    newsroom = installation.newsroom
+    said = installation.json(
+        "crawl", "granit_bulletin", "fjord_monitor", "--from", "2020-01-01", "--to", "2026-12-31"
+    )
+    assert said["totals"]["errors"] == []
+    got = {str(row["url"]) for row in installation.rows("SELECT url FROM articles")}
+    for site in ("granit_bulletin", "fjord_monitor"):
+        assert {one.url for one in newsroom.expected(site, archive=True)} <= got
+    asked = [r.path for r in newsroom.requests if "wp/v2/posts" in r.path]
+    assert asked
+    assert all("after=2019-12-31T" in path and "before=2027-01-02T" in path for path in asked)

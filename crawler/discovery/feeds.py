@@ -117,8 +117,15 @@ def _base(item: etree._Element, root: etree._Element, source: Source) -> str:
         base = absolute(raw, base) or base
     if base != source.url:
         return base
-    page = next((one for one in root.iter(etree.Element) if name_of(one) == "link"), None)
-    return absolute(text_of(page), source.url) or source.url
+    return absolute(text_of(_page_link(root)), source.url) or source.url
+
+
+def _page_link(root: etree._Element) -> etree._Element | None:
+    """Return the link of the feed itself, never that of an entry."""
+    channel = next((one for one in root.iterchildren(etree.Element)
+                    if name_of(one) == "channel"), root)  # fmt: skip
+    own = channel.iterchildren(etree.Element)
+    return next((one for one in own if name_of(one) == "link"), None)
 
 
 def _address(fields: Fields, item: etree._Element, base: str) -> str | None:

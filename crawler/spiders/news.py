@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import scrapy
@@ -13,9 +13,10 @@ from scrapy import Request
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
-from crawler.discovery import discover
+from crawler.discovery import Discovered, discover
 from crawler.discovery.wordpress import posts_url
 from crawler.fetch_errors import describe
+from crawler.frontier import Dates, is_article, is_behind
 from crawler.ingest import Outcome, link_status
 from crawler.link_queue import LinkQueue
 from crawler.refusals import INTERRUPTED, NotAskedError
@@ -27,6 +28,12 @@ from pipelines.state import LinkStatus
 
 logger = logging.getLogger(__name__)
 
+# A backfill follows this many pages of one feed or listing at most, and indexes this deep: the
+# protocol knows indexes of sitemaps, not of indexes, and a server that invents them has no end.
+MOST_PAGES = 1000
+MOST_DEPTH = 5
+# How a site says that there is no such further page: WordPress' feeds 404, its posts 400.
+NO_FURTHER_PAGE = frozenset({400, 404, 410})
 # Sources go before articles, so that an article is read with all that is said of it.
 SOURCE_PRIORITY = 10
 
@@ -41,6 +48,17 @@ class Plan:
     dates: tuple[date | None, date | None] | None = None
     is_dry: bool = False
     samples: int = 0  # articles that a dry run reads all the same
+
+
+@dataclass(slots=True)
+class Trail:
+    """How a source was come to: `pages` after the one in the site file, and the links on them."""
+
+    pages: int = 0
+    seen: set[str] = field(default_factory=set)
+
+    def next(self) -> Trail:
+        return Trail(pages=self.pages + 1, seen=self.seen)
 
 
 class NewsSpider(scrapy.Spider):
@@ -89,24 +107,32 @@ class NewsSpider(scrapy.Spider):
         yield from ((Kind.SITEMAP, url) for url in site.sitemaps)
         yield from ((Kind.LISTING, url) for url in site.listings)
         if site.wordpress:
-            yield Kind.WORDPRESS, posts_url(site.wordpress)
+            yield Kind.WORDPRESS, _posts_of(site, self.plan.dates)
 
     # Sources
 
-    def _source_requests(self, urls: Iterable[str], kind: Kind, site: Site) -> Iterator[Request]:
+    def _source_requests(
+        self, urls: Iterable[str], kind: Kind, site: Site, *, trail: Trail | None = None
+    ) -> Iterator[Request]:
         for url in urls:
             if (site.name, url) in self._asked_sources:
                 continue
             self._asked_sources.add((site.name, url))
             self.run.report.site(site.name).sources_asked += 1
-            yield self._request(
+            request = self._request(
                 url, kind, site, callback=self.source, errback=self.source_failed, conditional=True
             )
+            request.meta["trail"] = trail or Trail()
+            yield request
 
     async def source(self, response: Response) -> AsyncIterator[Request]:
         """Read a feed, sitemap, listing or wp-json page, and ask for what it lists."""
         page, site = response.meta["page"], response.meta["site"]
-        report = self.run.report.site(site.name)
+        report, trail = self.run.report.site(site.name), response.meta["trail"]
+        if trail.pages and page.status in NO_FURTHER_PAGE and page.kind is not Kind.SITEMAP:
+            report.sources_asked -= 1
+            self.run.settle(page, Verdict.DISCOVERY)
+            return
         try:
             full, verdict = self._full_source(page)
             found = discover(page.kind, full.body, page.url, site=site, headers=full.headers)
@@ -123,11 +149,24 @@ class NewsSpider(scrapy.Spider):
         record = self.run.source(page)
         for link in self.queues[site.name].choose(found.links, report, record):
             yield self._article_request(link, site)
-        for request in self._source_requests(found.children, page.kind, site):
+        report.pointers += bool(found.children and not found.links)
+        further = self._further(found, page.kind, site, trail)
+        for request in self._source_requests(further, page.kind, site, trail=trail.next()):
             yield request
-        if self.plan.dates is not None:
-            for request in self._source_requests(found.next_pages, page.kind, site):
-                yield request
+
+    def _further(self, found: Discovered, kind: Kind, site: Site, trail: Trail) -> Iterator[str]:
+        """Yield the sources that `found` leads to; pages end where one brings nothing new."""
+        if kind is Kind.SITEMAP:
+            yield from found.children if trail.pages < MOST_DEPTH else ()
+            return
+        # The pager's own links are new on every page.
+        articles = [link for link in found.links if is_article(link, site=site)]
+        fresh = {link.url for link in articles} - trail.seen
+        trail.seen |= fresh
+        if fresh and trail.pages < MOST_PAGES:
+            yield from found.children
+            if self.plan.dates is not None and not is_behind(articles, self.plan.dates):
+                yield from found.next_pages
 
     def _full_source(self, page: Page) -> tuple[Page, str]:
         if page.status == 304:
@@ -319,6 +358,18 @@ class NewsSpider(scrapy.Spider):
 
     def _stop(self) -> None:
         self.crawler.engine.close_spider(self, reason="archive")
+
+
+def _posts_of(site: Site, dates: Dates | None) -> str:
+    """Return where WordPress lists its posts; a day more at each end, for the site's own zone."""
+    first, last = dates or (None, None)
+    after = _midnight(first - timedelta(days=1)) if first else None
+    before = _midnight(last + timedelta(days=2)) if last else None
+    return posts_url(site.wordpress, after=after, before=before)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _is_redirect(page: Page) -> bool:
