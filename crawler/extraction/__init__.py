@@ -27,7 +27,7 @@ from crawler.extraction.prune import (
     prune_site,
     select,
 )
-from crawler.extraction.refusal import find_refusal
+from crawler.extraction.refusal import Evidence, find_refusal
 from crawler.extraction.related import links_of, related_links
 from crawler.extraction.standfirst import find_description
 from crawler.extraction.version import extractor_id
@@ -186,16 +186,16 @@ def _article(read: _Reading, given: _Given) -> Article:
     article = _with_text(_blank(given.url, given.site), read, given)
     article = _with_dates(article, read.dates)
     article = _with_metadata(article, read, given)
-    refusal = find_refusal(
-        read.root,
+    evidence = Evidence(
+        url=given.url,
         content_type=given.content_type,
         metadata=read.metadata,
         jsonld=read.jsonld,
         headline=read.headline,
-        body_words=article.word_count,
+        body=article.article_body,
         has_date=article.date_published is not None,
     )
-    return replace(article, refusal=refusal)
+    return replace(article, refusal=find_refusal(read.root, evidence))
 
 
 def _with_text(article: Article, read: _Reading, given: _Given) -> Article:

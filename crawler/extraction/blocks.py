@@ -21,6 +21,7 @@ HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 SILENT = frozenset((
     "script", "style", "noscript", "template", "svg", "head", "iframe", "object", "button",
     "select", "input", "textarea", "option", "canvas", "audio", "video", "map", "math", "dialog",
+    "rt", "rp",
 ))  # fmt: skip
 _SPACE = re.compile(r"[^\S\n]+")
 # Han, kana, Thai, Lao, Khmer, Burmese: scripts without spaces between words.

@@ -59,6 +59,8 @@ _WITNESSES = (
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters that XML forbids, so that lxml would cut the text at them.
+# Soft hyphens and signs of no width: where a word may break, which a reader does not see.
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -117,7 +119,8 @@ def _is_damaged_utf8(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
     broken = text.count("�")
     letters = sum(ord(char) > 127 for char in text) - broken
-    return letters > 10 * broken
+    # Of text in a code page nearly no byte above 127 fits UTF-8.
+    return letters > broken
 
 
 def _guess(data: bytes) -> str:
@@ -134,6 +137,7 @@ def _guess(data: bytes) -> str:
 
 def parse(text: str) -> HtmlElement | None:
     """Return the root of the page's tree, or None where there is nothing to parse."""
+    text = _UNSEEN.sub("", text)
     text = _CONTROL.sub(" ", _SURROGATE.sub("�", _XML_DECLARATION.sub("", text)))
     if not text.strip():
         return None

@@ -45,7 +45,11 @@ _FOLLOW = re.compile(
     r"\b(?:telegram|facebook|twitter|x|google news|whatsapp|viber|youtube|instagram|linkedin)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_LONGEST_PEEL = 120
+_LONGEST_PEEL, _SENTENCE = 120, 12
+_IS_SOMEONE = re.compile(
+    r"\W{0,3}(?:\([^)]{1,40}\) )?(?:is|was|has|covers|writes|reports|works|joined|serves|leads|ist"
+    r"|schreibt|arbeitet|est|écrit|es|escribe|è|scrive|jest|pisze|är|je)\b"
+)
 _LABEL = re.compile(r"^[^:\n]{2,30}:\s")
 _SHORT, _BRIEF, _TAIL, _FIRST = 40, 12, 4, 3
 
@@ -83,12 +87,15 @@ def clean_lines(
     first, last = (stories[0], stories[-1]) if stories else (0, -1)
     tail = set(stories[-_TAIL:])
     teasers = find_teasers(blocks, host=host)
+    repeated = _repeats(blocks)
     expects_link = False
     for index, block in enumerate(blocks):
         following = blocks[index + 1 : index + 4]
         rule = furniture_rule(block.text, furniture)
         if rule is None and index in teasers:
             rule = "line:teaser"
+        elif rule is None and id(block) in repeated:
+            rule = "line:repeated"
         elif rule is None and expects_link and _is_link(block):
             rule = "line:also_read"
         else:
@@ -109,6 +116,18 @@ def clean_lines(
     while out.kept and out.kept[-1].kind == "h":
         _take(out, out.kept.pop(), "line:heading_without_text")
     return out
+
+
+def _repeats(blocks: list[Block]) -> set[int]:
+    """Return the ids of the blocks that say a whole sentence again, as captions and offers do."""
+    seen: set[tuple[str, str]] = set()
+    again: list[Block] = []
+    for block in blocks:
+        if block.is_story and block.kind != "row" and block.length >= _SENTENCE:
+            if (block.kind, block.key) in seen:
+                again.append(block)
+            seen.add((block.kind, block.key))
+    return {id(block) for block in again}
 
 
 def _peeled(blocks: list[Block], known: Known) -> list[Block]:
@@ -133,7 +152,8 @@ def _is_noise(block: Block, line: str, known: Known, *, is_first: bool) -> bool:
     if len(line) > _LONGEST_PEEL:
         return False
     part = _part_of(block, line)
-    return _whole_line(part, known, is_tail=False, is_first=is_first) is not None
+    rule = _whole_line(part, known, is_tail=False, is_first=is_first)
+    return rule not in (None, "line:link_only", "line:no_words")
 
 
 def _part_of(block: Block, text: str) -> Block:
@@ -230,6 +250,8 @@ def _whole_line(block: Block, known: Known, *, is_tail: bool, is_first: bool) ->
         return "line:follow"
     if length <= 60 and _FEED_FOOTER.match(block.text):
         return "line:feed_footer"
+    if is_tail and _is_biography(block, known):
+        return "author_bio"
     if _is_byline(block, plain, known, is_first=is_first):
         return "byline"
     if _is_link(block) and block.kind == "p" and length >= 4:
@@ -241,6 +263,16 @@ def _phrased(text: str) -> str | None:
     """Return the rule whose form the whole line has."""
     plain = " ".join(text.split())
     return next((rule for rule, form in noise().forms if form.fullmatch(plain)), None)
+
+
+def _is_biography(block: Block, known: Known) -> bool:
+    """Tell the sentence at the end that says who an author is."""
+    name = next((one for one in known.authors if block.text.startswith(one)), None)
+    return (
+        name is not None
+        and len(name.split()) > 1
+        and bool(_IS_SOMEONE.match(block.text[len(name) :]))
+    )
 
 
 def _is_byline(block: Block, plain: str, known: Known, *, is_first: bool) -> bool:

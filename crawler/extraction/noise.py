@@ -20,6 +20,7 @@ class Markup:
     words: frozenset[str]
     share: float
     silent: bool
+    parts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _markup(data: dict[str, object]) -> Markup:
         words=frozenset(names("words")),
         share=float(str(data.get("share", 0.2))),
         silent=bool(data.get("silent", False)),
+        parts=bool(data.get("parts", True)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +22,8 @@ _LONG_TEXT, _LONG_PIECE = 40, 80
 _WORD = re.compile(r"[a-z0-9]+|[A-Z]+(?![a-z])|[A-Z][a-z0-9]*")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _ROOTS = frozenset(("html", "head", "body", "main"))
+_TITLES = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+_MOST_OF_STORY = 0.4
 _NAVIGATION = frozenset(("nav", "footer", "aside", "menu"))
 _NOT_READ = frozenset(("script", "style", "noscript", "template", "svg", "form", "iframe"))
 
@@ -49,22 +52,40 @@ class Story:
     def __init__(self, root: HtmlElement, headline: HtmlElement | None) -> None:
         self.holds_headline = set() if headline is None else {headline, *headline.iterancestors()}
         self.weights: dict[HtmlElement, int] = {}
+        self.by_class: Counter[str] = Counter()
+        seen: set[str] = set()
         for element in root.iter("p", *_TEXT_BOXES):
-            length = len(text_of(element)) if element.tag == "p" else _own_length(element)
+            text = text_of(element) if element.tag == "p" else _own_text(element)
+            length = len(text)
             if length >= _LONG_TEXT:
-                for one in (element, *element.iterancestors()):
-                    self.weights[one] = self.weights.get(one, 0) + length
+                self._weigh(element, length, is_new=text not in seen)
+                seen.add(text)
         self.total = max(1, self.weights.get(root, 0))
+
+    def _weigh(self, element: HtmlElement, length: int, *, is_new: bool) -> None:
+        for one in (element, *element.iterancestors()):
+            self.weights[one] = self.weights.get(one, 0) + length
+            if is_new and (names := one.get("class")):
+                self.by_class[names] += length
 
     def share(self, element: HtmlElement) -> float:
         """Return the part of the page's paragraphs under `element`, 0..1."""
         return self.weights.get(element, 0) / self.total
 
+    def is_its_class(self, element: HtmlElement) -> bool:
+        """Tell whether boxes of the same class hold most of the story, which is parted into them.
 
-def _own_length(box: HtmlElement) -> int:
-    """Return how long the text is that stands in `box` itself, in pieces that are no labels."""
+        So do `paywall`, `ad-wrapper` and `sidebar-grid` on sites that class their paragraphs thus.
+        """
+        own = self.weights.get(element, 0)
+        of_class = self.by_class[element.get("class") or ""] if own else 0
+        return of_class > _MOST_OF_STORY * self.total and own < _MOST_OF_STORY * of_class
+
+
+def _own_text(box: HtmlElement) -> str:
+    """Return the text that stands in `box` itself, in pieces that are no labels."""
     pieces = [box.text or "", *(child.tail or "" for child in box)]
-    return sum(len(piece) for piece in pieces if len(piece) >= _LONG_PIECE and piece.strip())
+    return "".join(one.strip() for one in pieces if len(one) >= _LONG_PIECE)
 
 
 def prune_site(root: HtmlElement, selectors: tuple[str, ...]) -> list[Removal]:
@@ -129,9 +150,12 @@ def _rule_of(
     if not (names[0] or names[1]) or element.tag in _ROOTS or element in story.holds_headline:
         return None
     classes = tuple((names[0] or "").split())
-    for index in _matches(classes, (names[1] or "").strip(), rules is noise().markup):
+    # The id of a heading is made of its words, which are the story's.
+    identity = "" if element.tag in _TITLES else (names[1] or "").strip()
+    for index in _matches(classes, identity, rules is noise().markup):
         rule = rules[index]
-        if story.share(element) <= rule.share:
+        is_parted = rule.parts and story.is_its_class(element)
+        if story.share(element) <= rule.share and not is_parted:
             return rule.rule, rule.silent
     return None
 
@@ -170,7 +194,8 @@ def _by_tag(element: HtmlElement, story: Story) -> str | None:
         element.get("style") or ""
     )
     # A story that scripts uncover later is hidden too: only what is a small part of the page.
-    return "hidden" if is_hidden and share < 0.2 else None
+    is_small = share < 0.2 and not story.is_its_class(element)
+    return "hidden" if is_hidden and is_small else None
 
 
 def _printed_tag(element: HtmlElement, story: Story) -> str | None:

@@ -2,48 +2,88 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
 from lxml.html import HtmlElement
 
+from crawler.extraction.blocks import length_in_words
 from crawler.extraction.document import text_of
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from crawler.extraction.noise import noise, plain_line
+from pipelines.fingerprint import tokens
 
 # A flash of thirty words is an article; a page with fewer and no sign of being one is not.
-_FEWEST_WORDS = 25
-_SHORT_BODY = 120
+_FEWEST_WORDS, _VIDEO_WORDS = 25, 60
+_SHORT_BODY, _LONGEST_CONSENT = 120, 800
 _LISTING_TYPES = frozenset(
     ("collectionpage", "searchresultspage", "profilepage", "itemlist", "contactpage")
 )
-_MANY_TEASERS = 6
+_LISTING_PATH = re.compile(
+    r"^/(?:[a-z]{2}(?:-[a-z]{2})?/)?(?:tags?|topics?|author|authors|category|categories|search|page"
+    r"|archive|archives|label|rubric|thema|themen|etiqueta|auteur|autor|tema)/[^/]*(?:/page/\d+)?/?$",
+    re.IGNORECASE,
+)
+_SEARCH_QUERY = re.compile(r"(?:^|&)(?:s|q|query|search|keyword)=", re.IGNORECASE)
+_MANY_TEASERS, _SOME_TEASERS, _FEWEST_TITLE_WORDS = 6, 3, 4
 _HTML_TYPES = ("html", "xml", "text/plain", "octet-stream")
+_NUMBER = re.compile(r"(?:error |http )*\d{3}|[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
+_LONGEST_NAME, _OPENING_LINES = 5, 3
+_REASONS = {"bot_wall": "bot_wall", "not_found": "soft_404", "consent": "consent_wall"}
 
 
-def find_refusal(
-    root: HtmlElement,
-    *,
-    content_type: str,
-    metadata: Metadata,
-    jsonld: JsonLd,
-    headline: str | None,
-    body_words: int,
-    has_date: bool,
-) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of a page when it is asked whether it is an article."""
+
+    url: str
+    content_type: str
+    metadata: Metadata
+    jsonld: JsonLd
+    headline: str | None
+    body: str
+    has_date: bool
+
+    @property
+    def words(self) -> int:
+        return length_in_words(tokens(self.body))
+
+    @property
+    def says_article(self) -> bool:
+        """Tell whether the page's own data call it an article."""
+        return self.jsonld.is_article or bool(self.metadata.first("article:published_time"))
+
+
+def find_refusal(root: HtmlElement, evidence: Evidence) -> str | None:
     """Return the reason, or None for a page that is an article as far as anyone can tell."""
-    kind = content_type.split(";")[0].strip().lower()
+    kind = evidence.content_type.split(";")[0].strip().lower()
     if kind and not any(one in kind for one in _HTML_TYPES):
         return "not_html"
-    titles = _titles(root, headline, metadata)
-    is_short = body_words < _SHORT_BODY
-    for reason in ("bot_wall", "not_found", "consent"):
-        if is_short and not jsonld.is_article and _says(titles, reason):
-            return {"not_found": "soft_404", "consent": "consent_wall"}.get(reason, reason)
-    if body_words == 0:
+    words = evidence.words
+    if wall := _wall(root, evidence, words):
+        return wall
+    if words == 0:
         return "empty"
-    if body_words < _FEWEST_WORDS and not jsonld.is_article and not has_date:
+    if _is_video(evidence) and words < _VIDEO_WORDS:
+        return "video"
+    if words < _FEWEST_WORDS and not evidence.says_article and not evidence.has_date:
         return "too_short"
-    if _is_listing(root, metadata, jsonld, has_date=has_date):
-        return "listing"
+    return "listing" if _is_listing(root, evidence) else None
+
+
+def _wall(root: HtmlElement, evidence: Evidence, words: int) -> str | None:
+    if evidence.says_article:
+        return None
+    titles = _titles(root, evidence.headline, evidence.metadata)
+    opening = [] if evidence.has_date else evidence.body.splitlines()[:_OPENING_LINES]
+    for phrases, reason in _REASONS.items():
+        longest = _LONGEST_CONSENT if phrases == "consent" else _SHORT_BODY
+        if words < longest and _says(titles, phrases):
+            return reason
+        if words < _SHORT_BODY and _opens(opening, phrases):
+            return reason
     return None
 
 
@@ -53,25 +93,65 @@ def _titles(root: HtmlElement, headline: str | None, metadata: Metadata) -> list
 
 
 def _says(titles: list[str], reason: str) -> bool:
-    """Tell whether a title is such a phrase, or is one up to where the site's name begins."""
+    """Tell whether a title is such a phrase, but for a number and the site's name."""
     phrases = noise().refusal[reason]
-    for title in titles:
-        parts = {plain_line(part) for part in (title, *_parts(title))}
-        if not phrases.isdisjoint(parts):
-            return True
-    return False
+    return any(_is_only(title, phrases) for title in titles)
 
 
-def _parts(title: str) -> list[str]:
-    for sign in ("|", "–", "—", " - ", "»", "·", ":"):
-        title = title.replace(sign, "\n")
-    return title.split("\n")
+def _is_only(title: str, phrases: frozenset[str]) -> bool:
+    if plain_line(title) in phrases:
+        return True
+    parts = [part for part in _PARTING.split(title) if part.strip()]
+    others = [part for part in parts if plain_line(part) not in phrases]
+    names = [part for part in others if not _NUMBER.fullmatch(part.strip())]
+    if len(others) == len(parts) or not names:
+        return len(others) < len(parts)
+    # A colon comes before more of a headline; a dash or a bar before the name of the site.
+    is_name = len(names) == 1 and len(names[0].split()) <= _LONGEST_NAME
+    return is_name and ":" not in title
 
 
-def _is_listing(root: HtmlElement, metadata: Metadata, jsonld: JsonLd, *, has_date: bool) -> bool:
-    kind = (metadata.first("og:type") or "").lower()
-    if jsonld.is_article or kind == "article" or metadata.first("article:published_time"):
+_PARTING = re.compile(r"[|–—»·:]| - ")
+
+
+def _opens(lines: list[str], reason: str) -> bool:
+    """Tell whether a line at the top of the text is such a phrase, or a sentence that begins so."""
+    phrases = noise().refusal[f"{reason}_text"]
+    return any(plain_line(line).startswith(tuple(phrases)) for line in lines)
+
+
+def _is_video(evidence: Evidence) -> bool:
+    kind = (evidence.metadata.first("og:type") or "").lower()
+    is_object = "videoobject" in evidence.jsonld.types
+    return not evidence.jsonld.is_article and (kind.startswith("video") or is_object)
+
+
+def _is_listing(root: HtmlElement, evidence: Evidence) -> bool:
+    if evidence.says_article:
         return False
-    teasers = sum(1 for one in root.iter("article") if one.find(".//a") is not None)
-    is_named = not _LISTING_TYPES.isdisjoint(jsonld.types)
-    return teasers >= _MANY_TEASERS and (is_named or not has_date)
+    parts = urlsplit(evidence.url)
+    is_home = parts.path in ("", "/") and not parts.query
+    if is_home and parts.hostname:
+        return True
+    teasers = _teasers(root)
+    is_named = not _LISTING_TYPES.isdisjoint(evidence.jsonld.types)
+    is_path = bool(_LISTING_PATH.match(parts.path) or _SEARCH_QUERY.search(parts.query))
+    if is_named or is_path:
+        return teasers >= _SOME_TEASERS and (is_path or not evidence.has_date)
+    kind = (evidence.metadata.first("og:type") or "").lower()
+    is_dense = evidence.words < _TEASER_WORDS * teasers
+    return teasers >= _MANY_TEASERS and is_dense and kind != "article" and not evidence.has_date
+
+
+# A teaser is a title and a few lines; where there is more text for each, the text is the page.
+_TEASER_WORDS = 60
+
+
+def _teasers(root: HtmlElement) -> int:
+    """Return how many titles of other pages there are, in articles or headings that are links."""
+    articles = sum(1 for one in root.iter("article") if one.find(".//a") is not None)
+    headings = 0
+    for one in root.iter("h2", "h3", "h4"):
+        link = one.find(".//a")
+        headings += link is not None and len(text_of(link).split()) >= _FEWEST_TITLE_WORDS
+    return max(articles, headings)

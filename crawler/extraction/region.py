@@ -36,6 +36,7 @@ def select_story(
     if not text:
         return _densest(blocks), text
     chosen = _below_headline(_matched(blocks, text), blocks, h1)
+    chosen = _rather_dense(chosen, blocks, h1)
     found = sum(block.length for block in chosen)
     if not chosen or found < 0.5 * length_in_words(tokens(text)):
         return [], text
@@ -49,6 +50,20 @@ def select_story(
         if _is_under(block.element, region) or _is_under(block.element, whole)
     ]
     return _with_missed(inside, {id(block) for block in chosen}, region), text
+
+
+def _rather_dense(chosen: list[Block], blocks: list[Block], h1: HtmlElement | None) -> list[Block]:
+    """Return the densest box instead of `chosen` where that is mostly other stories' titles."""
+    own = sum(block.length for block in chosen if _is_text(block))
+    dense = _below_headline(_densest(blocks), blocks, h1)
+    text = sum(block.length for block in dense if _is_text(block))
+    total = sum(block.length for block in chosen)
+    is_titles = own < _LINKED * total and text > _MUCH_MORE * total
+    return dense if text > _FEW_WORDS and (is_titles or text > 2 * _MUCH_MORE * total) else chosen
+
+
+def _is_text(block: Block) -> bool:
+    return block.link_share < _LINKED and block.length >= _LONG
 
 
 def _densest(blocks: list[Block]) -> list[Block]:
@@ -113,7 +128,7 @@ def _run(tree: HtmlElement, *, precise: bool) -> str:
 
 
 def _matched(blocks: list[Block], text: str) -> list[Block]:
-    """Return the blocks whose words stand in `text`; of a text that is there twice, the later."""
+    """Return the blocks whose words stand in `text`; of a text printed twice, that in company."""
     lines = {" ".join(tokens(line)) for line in text.splitlines()}
     whole = f" {' '.join(tokens(text))} "
     chosen: dict[str, list[Block]] = {}
@@ -121,7 +136,13 @@ def _matched(blocks: list[Block], text: str) -> list[Block]:
         key = block.key
         if key and (key in lines or (block.length >= _SURE_WORDS and f" {key} " in whole)):
             chosen.setdefault(key, []).append(block)
-    kept = {id(block) for same in chosen.values() for block in same}
+    company: Counter[HtmlElement | None] = Counter()
+    for same in chosen.values():
+        company.update({block.element.getparent(): block.length for block in same})
+    kept = {
+        id(max(same, key=lambda block: company[block.element.getparent()]))
+        for same in chosen.values()
+    }
     return [block for block in blocks if id(block) in kept]
 
 
@@ -177,7 +198,7 @@ def _is_missed(
 ) -> bool:
     is_sibling = block.element.getparent() in parents
     if block.kind == "h":
-        return is_between and is_sibling
+        return is_between and (is_sibling or _is_under(block.element, region))
     looks_alike = path_of(block.element) in paths
     if looks_alike and (is_sibling or block.length >= _LONG):
         return True

@@ -29,11 +29,13 @@ def find_teasers(blocks: list[Block], *, host: str) -> set[int]:
     if not titles or len(titles) == len(blocks):
         return set()
     beside = _Beside(blocks, {id(block) for block in titles})
-    boxes = {beside.box_of(block.element) for block in titles}
+    # A title that shares its paragraph with other text goes alone.
+    alone = {id(block) for block in titles if beside.words[block.element]}
+    boxes = {beside.box_of(block.element) for block in titles if id(block) not in alone}
     found = {
         place
         for place, block in enumerate(blocks)
-        if any(one in boxes for one in _upwards(block.element))
+        if id(block) in alone or any(one in boxes for one in _upwards(block.element))
     }
     total = sum(block.length for block in blocks)
     taken = sum(blocks[place].length for place in found)
