@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -19,6 +18,8 @@ from crawler.commands.recrawl import recrawl
 from crawler.commands.show import show
 from crawler.commands.sites import sites
 from crawler.commands.status import status
+from crawler.console import Out
+from pipelines.errors import UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,9 +51,14 @@ def main() -> None:
         # Whoever read our output has had enough; a second complaint at exit helps nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except click.ClickException as error:
-        if "--json" in sys.argv:
-            said = {"message": error.format_message(), "where": None, "remedy": "see --help"}
-            sys.stdout.write(json.dumps({"error": said}, ensure_ascii=False) + "\n")
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        wrong_use = UsageError(
+            error.format_message().rstrip("."),
+            remedy=f"see `{context.command_path if context else 'sitrep'} --help`",
+        )
+        Out(is_json="--json" in sys.argv).error(wrong_use)
         sys.exit(error.exit_code)

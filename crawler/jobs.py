@@ -15,7 +15,6 @@ from scrapy import signals
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.exceptions import CloseSpider
 from scrapy.settings import Settings as ScrapySettings
-from sqlalchemy.engine import make_url
 
 from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
@@ -133,21 +132,13 @@ def rebuild(settings: Settings) -> None:
 def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawled:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sitrep-")))
-        state = State.open(_state_to_read(settings))
+        state = State.open_to_read(settings.state)
         stack.callback(state.close)
         pool = stack.enter_context(ExtractionPool(settings.workers))
         lake = Lake.open(str(folder / "lake"), create=True)
         run = DryRun(**_parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
         run.unclaimed = frozenset(unclaimed)
         return _run(run, plan, _silent)
-
-
-def _state_to_read(settings: Settings) -> str:
-    """Return the state's URL, or that of an empty one: looking must not make a file."""
-    url = make_url(settings.state)
-    if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
-        return settings.state
-    return "sqlite://"
 
 
 def _parts(settings: Settings) -> dict[str, Any]:

@@ -39,6 +39,19 @@ def duration(text: object) -> timedelta | None:
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
+def spell(length: timedelta) -> str:
+    """Write a duration as a site file has it.
+
+    >>> spell(timedelta(minutes=90))
+    '90m'
+    """
+    seconds = length.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g}{unit}"
+    return f"{seconds:g}s"
+
+
 def _required_duration(text: object) -> timedelta:
     value = duration(text)
     if value is None:
@@ -219,7 +232,9 @@ def read_site(file: Path) -> Site:
 
 
 def _first_line(error: ValidationError) -> str:
-    lines = [_describe(dict(one)) for one in error.errors()]
+    # A misspelt key is both unknown and missing; only the first says how to mend it.
+    found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    lines = [_describe(dict(one)) for one in found]
     return lines[0] if len(lines) == 1 else f"{lines[0]} (and {len(lines) - 1} more)"
 
 

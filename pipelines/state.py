@@ -280,6 +280,13 @@ class State:
             ) from error
         return state
 
+    @classmethod
+    def open_to_read(cls, url: str) -> State:
+        """Open for looking, which makes no file: a state that is not there is an empty one."""
+        parsed = make_url(url)
+        is_there = parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
+        return cls.open(url if is_there else "sqlite://")
+
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             _metadata.create_all(connection)

@@ -173,7 +173,9 @@ def test_words_that_are_no_command_or_option_exit_2_without_a_traceback(
     done = sitrep(*typed)
     assert done.status == 2
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("sitrep: ")
+    assert "--help" in line
     assert "Traceback" not in done.stderr
 
 

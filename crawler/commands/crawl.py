@@ -70,7 +70,7 @@ def _chosen(context: Context, names: Sequence[str], *, everything: bool, due: bo
 
 
 def _is_due(settings: Settings, site: Site) -> bool:
-    state = State.open(settings.state)
+    state = State.open_to_read(settings.state)
     try:
         last = state.site(site.name).last_run
     finally:

@@ -46,7 +46,7 @@ def _article_id(context: Context, lake: Lake, article: str) -> str:
     if "://" not in article:
         return article
     site = context.register.owner(article)
-    state = State.open(context.settings.state)
+    state = State.open_to_read(context.settings.state)
     try:
         known = state.article_at(site.name, key_of(article, site)) if site else None
     finally:

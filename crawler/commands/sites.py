@@ -10,7 +10,7 @@ import click
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.fixture import compare
-from crawler.site import Site
+from crawler.site import Site, spell
 from pipelines.errors import SiteError
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "sites"
@@ -41,13 +41,14 @@ def list_(context: Context) -> int:
 
 def _row(site: Site) -> dict[str, Any]:
     kinds = ("feeds", "sitemaps", "listings")
-    sources = [f"{len(getattr(site, kind))} {kind}" for kind in kinds if getattr(site, kind)]
+    counts = {kind: len(getattr(site, kind)) for kind in kinds}
+    sources = [f"{n} {kind if n > 1 else kind[:-1]}" for kind, n in counts.items() if n]
     return {
         "site": site.name,
         "publisher": site.publisher,
         "home": site.home,
         "in_language": list(site.in_language),
-        "every": str(site.every),
+        "every": spell(site.every),
         "sources": [*sources, *(["wordpress"] if site.wordpress else [])],
         "unverified": list(site.unverified),
     }

@@ -23,7 +23,7 @@ def status(context: Context) -> None:
     """Say how each site stands, what is pending, the disk."""
     settings = context.settings
     articles = _articles(settings.lake)
-    state = State.open(settings.state)
+    state = State.open_to_read(settings.state)
     try:
         sites = [_site(state, name, articles.get(name, 0)) for name in context.register.names]
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -37,7 +38,9 @@ class RobotsMiddleware:
 
     def __init__(self, crawler: Crawler, *, user_agent: str):
         self._crawler = crawler
-        self._user_agent = user_agent
+        # The product token alone: Protego looks for a group's name anywhere in what it is given,
+        # so that a group for `news` would bind whoever has that word in a comment.
+        self._token = re.split(r"[/\s]", user_agent.strip(), maxsplit=1)[0]
         self._rules: dict[str, asyncio.Task[Protego | str]] = {}
 
     @classmethod
@@ -54,7 +57,7 @@ class RobotsMiddleware:
         rules = await asyncio.shield(self._rules[host])
         if isinstance(rules, str):
             raise NotAskedError("silent_host", rules, for_now=True)
-        if not rules.can_fetch(request.url, self._user_agent):
+        if not rules.can_fetch(request.url, self._token):
             raise NotAskedError("robots", "robots.txt forbids it")
 
     async def _ask(self, host: str, request: Request) -> Protego | str:
@@ -100,7 +103,7 @@ class RobotsMiddleware:
 
     def _slow_down(self, request: Request, rules: Protego) -> None:
         """Crawl-delay is obeyed where it asks for more than the site file does."""
-        wanted = rules.crawl_delay(self._user_agent)
+        wanted = rules.crawl_delay(self._token)
         slot = request.meta.get("download_slot")
         if not wanted or slot is None or not math.isfinite(wanted):
             return
