@@ -67,10 +67,10 @@ def _own_address(html: bytes) -> str | None:
 def _fetched(context: Context, url: str) -> Article:
     try:
         host_of(url)
+        owner = context.register.owner(url)
+        site = owner or _nobody(url)
     except ValueError as error:
-        raise UsageError(str(error), where=url) from error
-    owner = context.register.owner(url)
-    site = owner or _nobody(url)
+        raise UsageError("is not the address of a page", where=url) from error
     unclaimed = () if owner else (site.name,)
     done = jobs.read(context.settings, [(site, url)], unclaimed=unclaimed)
     if url in done.articles:

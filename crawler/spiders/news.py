@@ -22,7 +22,7 @@ from crawler.link_queue import LinkQueue
 from crawler.refusals import INTERRUPTED, NotAskedError
 from crawler.run import Run
 from crawler.site import Site
-from pipelines.errors import ArchiveError, DiscoveryError
+from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
 from pipelines.state import LinkStatus
 
@@ -127,6 +127,13 @@ class NewsSpider(scrapy.Spider):
 
     async def source(self, response: Response) -> AsyncIterator[Request]:
         """Read a feed, sitemap, listing or wp-json page, and ask for what it lists."""
+        try:
+            for request in self._listed(response):
+                yield request
+        except (LakeError, StateError) as error:
+            self.run.stop(error)
+
+    def _listed(self, response: Response) -> Iterator[Request]:
         page, site = response.meta["page"], response.meta["site"]
         report, trail = self.run.report.site(site.name), response.meta["trail"]
         if trail.pages and page.status in NO_FURTHER_PAGE and page.kind is not Kind.SITEMAP:
@@ -151,8 +158,7 @@ class NewsSpider(scrapy.Spider):
             yield self._article_request(link, site)
         report.pointers += bool(found.children and not found.links)
         further = self._further(found, page.kind, site, trail)
-        for request in self._source_requests(further, page.kind, site, trail=trail.next()):
-            yield request
+        yield from self._source_requests(further, page.kind, site, trail=trail.next())
 
     def _further(self, found: Discovered, kind: Kind, site: Site, trail: Trail) -> Iterator[str]:
         """Yield the sources that `found` leads to; pages end where one brings nothing new."""
@@ -219,6 +225,11 @@ class NewsSpider(scrapy.Spider):
             return
         try:
             outcome = await self.run.take(page, site)
+        except (LakeError, StateError) as error:
+            # Nothing is wrong with the page: its link stays, and the next run asks again.
+            self.run.settle(page, f"{Verdict.FAILED}:interrupted")
+            self.run.stop(error)
+            return
         except Exception:
             self.run.settle(page, f"{Verdict.FAILED}:callback_error")
             self.run.report.callback_errors += 1
@@ -292,7 +303,10 @@ class NewsSpider(scrapy.Spider):
 
     def _close_link(self, request: Request, status: LinkStatus, outcome: Outcome | None) -> None:
         queue = self.queues[request.meta["site"].name]
-        queue.close(request.meta["link"], status, outcome.capture if outcome else None)
+        try:
+            queue.close(request.meta["link"], status, outcome.capture if outcome else None)
+        except StateError as error:
+            self.run.stop(error)
 
     def _settle_earlier(self, request: Request, reason: str) -> None:
         """An answer that was retried, and never followed by a better one, has its verdict now."""
