@@ -66,7 +66,11 @@ def extract(
         fetched_at=fetched_at,
         furniture=furniture,
     )
-    return _article(_read(root, given), given)
+    # lxml makes an element's Python object anew whenever nobody holds it: hold them all.
+    held = list(root.iter())
+    article = _article(_read(root, given), given)
+    held.clear()
+    return article
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

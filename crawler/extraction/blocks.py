@@ -36,6 +36,7 @@ class Block:
     """One paragraph, heading, list item or table row. `kind` is p, h, li, quote or row.
 
     `is_story` is False where it stands in the story's box but was not taken for story text.
+    `length` is in words, also where the script puts no spaces between them.
     """
 
     element: HtmlElement
@@ -46,15 +47,12 @@ class Block:
     group: HtmlElement | None = None
     words: tuple[str, ...] = ()
     is_story: bool = True
+    length: int = field(init=False)
+    key: str = field(init=False)
 
-    @property
-    def length(self) -> int:
-        """Return how long it is in words, also where the script puts no spaces between them."""
-        return length_in_words(self.words)
-
-    @property
-    def key(self) -> str:
-        return " ".join(self.words)
+    def __post_init__(self) -> None:
+        self.length = length_in_words(self.words)
+        self.key = " ".join(self.words)
 
     @property
     def link_share(self) -> float:
@@ -194,6 +192,8 @@ def length_in_words(words: tuple[str, ...] | list[str]) -> int:
     >>> length_in_words(("巡逻将持续到十一月", "2026"))
     6
     """
+    if not _UNSPACED.search("".join(words)):
+        return len(words)
     return len(words) + sum(
         len(word) // 2 for word in words if not word.isascii() and _UNSPACED.search(word)
     )

@@ -57,11 +57,11 @@ _WITNESSES = (
     (_CYRILLIC, (" и ", " в ", " на ", " не ", " та ", " що ", " что ", " і ")),
 )
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters that XML forbids, so that lxml would cut the text at them.
 # Soft hyphens and signs of no width: where a word may break, which a reader does not see.
-_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff", "&shy;", "&#173;", "&#8203;")
+_CONTROLS = (*range(9), 11, 12, *range(14, 32))
+_NO_CONTROL = bytes(32 if byte in _CONTROLS else byte for byte in range(256))
 
 
 def decode(data: bytes, headers: Mapping[str, str] | None = None) -> str:
@@ -137,13 +137,15 @@ def _guess(data: bytes) -> str:
 
 def parse(text: str) -> HtmlElement | None:
     """Return the root of the page's tree, or None where there is nothing to parse."""
-    text = _UNSEEN.sub("", text)
-    text = _CONTROL.sub(" ", _SURROGATE.sub("�", _XML_DECLARATION.sub("", text)))
-    if not text.strip():
+    text = _XML_DECLARATION.sub("", text)
+    for sign in _UNSEEN:
+        text = text.replace(sign, "")
+    data = text.encode("utf-8", "replace").translate(_NO_CONTROL)
+    if not data.strip():
         return None
     parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True)
     try:
-        root = html.document_fromstring(text.encode("utf-8"), parser=parser)
+        root = html.document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError, AssertionError):
         return None
     restore_addresses(root)

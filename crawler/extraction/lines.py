@@ -190,7 +190,8 @@ def _is_link(block: Block) -> bool:
 def _also_read(block: Block, following: list[Block]) -> str | None:
     """Tell a line such as "Also read: …" whose rest is a link, or that stands before one."""
     plain = plain_line(block.text)
-    phrase = next((p for p in noise().also_read if _begins(plain, p)), None)
+    phrases = noise().also_read if plain.startswith(noise().also_read) else ()
+    phrase = next((p for p in phrases if _begins(plain, p)), None)
     if phrase is None and _is_label_and_link(block):
         return "line:also_read"
     if phrase is None or block.length > _SHORT:

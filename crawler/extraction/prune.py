@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from lxml.cssselect import CSSSelector
 from lxml.html import HtmlElement
@@ -162,23 +162,47 @@ def _rule_of(
 
 @lru_cache(maxsize=20_000)
 def _matches(classes: tuple[str, ...], identity: str, of_markup: bool) -> tuple[int, ...]:
+    """Return the places of the rules that the names meet, in the order of the rules."""
+    index = _index(of_markup)
+    found: set[int] = set(index.ids.get(identity.lower(), ()))
+    for name in classes:
+        found.update(index.classes.get(name.lower(), ()))
+    for name in (*classes, identity) if identity else classes:
+        lower = name.lower()
+        if lower.startswith(index.starts):
+            found.update(place for prefix, place in index.prefixes if lower.startswith(prefix))
+        if not name.startswith(_NOT_OF_A_BOX):
+            for word in _WORD.findall(name):
+                found.update(index.words.get(word.lower(), ()))
+    return tuple(sorted(found))
+
+
+# Prefixes of classes that speak of the page, the post or its state, not of what a box holds.
+_NOT_OF_A_BOX = ("has-", "no-", "with-", "is-", "js-", "post-", "category-", "tag-")
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Where each name is spoken of: name → places in the list of rules."""
+
+    classes: Mapping[str, list[int]]
+    ids: Mapping[str, list[int]]
+    words: Mapping[str, list[int]]
+    prefixes: tuple[tuple[str, int], ...]
+    starts: tuple[str, ...]
+
+
+@cache
+def _index(of_markup: bool) -> _Index:
     rules = noise().markup if of_markup else noise().printed
-    lower = frozenset(name.lower() for name in classes)
-    names = (*lower, identity.lower()) if identity else tuple(lower)
-    words = frozenset(
-        word.lower()
-        for name in (*classes, identity)
-        if not name.startswith(("has-", "no-", "with-", "is-", "js-", "post-", "category-", "tag-"))
-        for word in _WORD.findall(name)
-    )
-    return tuple(
-        index
-        for index, rule in enumerate(rules)
-        if not rule.classes.isdisjoint(lower)
-        or identity.lower() in rule.ids
-        or any(name.startswith(rule.prefixes) for name in names)
-        or not rule.words.isdisjoint(words)
-    )
+    classes, ids, words = (defaultdict[str, list[int]](list) for _ in range(3))
+    for place, rule in enumerate(rules):
+        for names, table in ((rule.classes, classes), (rule.ids, ids), (rule.words, words)):
+            for name in names:
+                table[name].append(place)
+    prefixes = tuple((one, place) for place, rule in enumerate(rules) for one in rule.prefixes)
+    starts = tuple(prefix for prefix, _ in prefixes)
+    return _Index(dict(classes), dict(ids), dict(words), prefixes, starts)
 
 
 def _by_tag(element: HtmlElement, story: Story) -> str | None:

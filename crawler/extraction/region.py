@@ -19,6 +19,7 @@ logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
 # Below this, precision has cut a story short more often than it has found a short one.
 _FEW_WORDS = 80
 _MUCH_MORE = 2.0
+_SEEN = 0.5
 # Less than this in one box is no story that trafilatura could have missed.
 _FEWEST_WORDS = 30
 # A shorter line inside a longer text may be there by chance.
@@ -32,7 +33,7 @@ def select_story(
     root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None
 ) -> tuple[list[Block], str]:
     """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
-    text = judged_text(root)
+    text = judged_text(root, blocks)
     if not text:
         return _densest(blocks), text
     chosen = _below_headline(_matched(blocks, text), blocks, h1)
@@ -103,21 +104,30 @@ def _enclosing(region: HtmlElement) -> HtmlElement:
     return region if parent is None or parent.tag in ("body", "html") else parent
 
 
-def judged_text(root: HtmlElement) -> str:
-    """Return trafilatura's text: the precise one, or the default where that gives little."""
+def judged_text(root: HtmlElement, blocks: list[Block]) -> str:
+    """Return trafilatura's text: the precise one, or the default where that gives little.
+
+    Its comparison with other extractors costs as much as its own work, and is asked only where
+    that has found less than half of what looks like text.
+    """
     pruned = copy.deepcopy(root)
     for element in pruned.xpath(f"//*[@{REMOVED}]"):
         element.drop_tree()
-    precise = _run(pruned, precise=True)
-    if length_in_words(tokens(precise)) >= _FEW_WORDS:
+    precise = _run(pruned, precise=True, compare=False)
+    words = length_in_words(tokens(precise))
+    if words < _SEEN * sum(block.length for block in blocks if _is_text(block)):
+        precise = _run(pruned, precise=True, compare=True)
+        words = length_in_words(tokens(precise))
+    if words >= _FEW_WORDS:
         return precise
-    default = _run(pruned, precise=False)
+    default = _run(pruned, precise=False, compare=True)
     return default if len(default) > _MUCH_MORE * len(precise) else precise
 
 
-def _run(tree: HtmlElement, *, precise: bool) -> str:
+def _run(tree: HtmlElement, *, precise: bool, compare: bool) -> str:
     document = trafilatura.bare_extraction(
         tree,
+        fast=not compare,
         favor_precision=precise,
         include_comments=False,
         include_tables=True,

@@ -1,0 +1,99 @@
+"""What is no article is refused with its reason; an article, however short, is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler.extraction import extract
+
+HOST = "https://harbour.example"
+URL = f"{HOST}/2026/11/convoy-leaves-port/"
+TEXT = (
+    "The first convoy of the winter left the port on Tuesday with nine ships, two of them "
+    "carrying bridging equipment for the brigade in the north, the harbour master said."
+)
+
+
+def page(title: str, body: str, head: str = "") -> bytes:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>{head}'
+        '</head><body><header><nav><a href="/navy/">Navy</a><a href="/air/">Air</a></nav></header>'
+        f"<main>{body}</main><footer><p>© Harbour Gazette</p></footer></body></html>"
+    ).encode()
+
+
+def cards(count: int) -> str:
+    return "".join(
+        f'<div class="c"><h3><a href="/2026/11/{n}/">Story number {n} about the fleet</a></h3>'
+        f"<p>{TEXT}</p></div>"
+        for n in range(count)
+    )
+
+
+LIST_HEAD = '<script type="application/ld+json">{"@type": "CollectionPage", "name": "x"}</script>'
+VIDEO_HEAD = '<script type="application/ld+json">{"@type": "VideoObject", "name": "x"}</script>'
+
+
+@pytest.mark.parametrize(
+    ("url", "html", "reason"),
+    [
+        (URL, page("Error 404: Page not found", "<p>Try the search.</p>"), "soft_404"),
+        (URL, page("404 – Harbour Gazette", "<p>Try the search.</p>"), "soft_404"),
+        (URL, page("Seite nicht gefunden | Hafenblatt", "<p>Leider nein.</p>"), "soft_404"),
+        (URL, page("Страница не найдена", "<p>Попробуйте поиск.</p>"), "soft_404"),
+        (
+            URL,
+            page("Harbour Gazette", "<p>The page you are looking for has moved or is gone.</p>"),
+            "soft_404",
+        ),
+        (URL, page("harbour.example", "<p>Checking your browser, a moment…</p>"), "bot_wall"),
+        (URL, page("Attention Required! | Cloudflare", "<p>You are blocked.</p>"), "bot_wall"),
+        (URL, page("502 Bad Gateway", "<center>nginx</center>"), "bot_wall"),
+        (URL, page("harbour.example | 521: Web server is down", "<p>Host: error</p>"), "bot_wall"),
+        (
+            URL,
+            page("Harbour Gazette", "<p>You need to enable JavaScript to run this app.</p>"),
+            "bot_wall",
+        ),
+        (
+            URL,
+            page("We value your privacy", f"<p>{TEXT}</p>" * 5),
+            "consent_wall",
+        ),
+        (
+            URL,
+            page("Harbour Gazette", "<p>We and our partners store data on your device.</p>"),
+            "consent_wall",
+        ),
+        (URL, page("Harbour Gazette", '<div id="root"></div><script>go()</script>'), "empty"),
+        (URL, page("Convoy, filmed", "<p>See it leave.</p>", VIDEO_HEAD), "video"),
+        (f"{HOST}/", page("Harbour Gazette", cards(8)), "listing"),
+        (f"{HOST}/tag/navy/", page("Navy", cards(4)), "listing"),
+        (f"{HOST}/author/anna/", page("Anna Petrou", f"<p>{TEXT}</p>{cards(5)}"), "listing"),
+        (f"{HOST}/?s=frigate", page("Search results", cards(5)), "listing"),
+        (f"{HOST}/fleet/", page("Fleet", cards(5), LIST_HEAD), "listing"),
+        (f"{HOST}/fleet/", page("Fleet", cards(12)), "listing"),
+    ],
+)
+def test_what_is_no_article_is_refused_with_its_reason(url: str, html: bytes, reason: str) -> None:
+    assert extract(html, url).refusal == reason
+
+
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("Forbidden: the strait that no one may cross", f"<p>{TEXT}</p>"),
+        ("Access denied: how the blockade works", f"<p>{TEXT}</p>"),
+        ("Not found: the mine that sank the ferry", f"<p>{TEXT}</p>"),
+        ("Convoy leaves port", f"<p>{TEXT}</p><h2>More from the port</h2>{cards(12)}"),
+        ("Convoy leaves port", f"<time datetime='2026-11-17'>17 November</time><p>{TEXT}</p>"),
+        ("第三艘猎雷舰加入海峡巡逻", "<p>" + "舰队司令部表示，猎雷舰于星期一晚间离开船厂。" * 3),
+        ("We use cookies and crumbs to feed the gulls", f"<p>{TEXT}</p>" * 2),
+    ],
+)
+def test_article_is_not_refused_for_its_words_its_length_or_its_neighbours(
+    title: str, body: str
+) -> None:
+    head = '<meta property="og:type" content="article">'
+    html = page(f"{title} | Harbour Gazette", f"<h1>{title}</h1>{body}", head)
+    assert extract(html, URL).refusal is None
