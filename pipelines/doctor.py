@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from pipelines.archive import read_pages
 from pipelines.catch_up import missing_batches
-from pipelines.errors import ArchiveError, SitrepError
+from pipelines.errors import ArchiveError, LakeError, SitrepError
 from pipelines.lake import Lake
 from pipelines.publish import articles_equal_revisions
+from pipelines.schema import TABLES
 from pipelines.spool import pending_captures
 from pipelines.state import State
 from pipelines.views import ask, connect, rows_of
@@ -30,27 +35,47 @@ class Finding:
 
 def examine(lake: Lake, state: State, *, spool: Path) -> Iterator[Finding]:
     """Yield what is wrong with the lake, its archive and its state."""
-    for check in (_tables, _articles, _archive, _doubled):
+    checks: dict[str, Callable[[], Iterator[Finding]]] = {
+        "tables": lambda: _tables(lake),
+        "articles": lambda: _articles(lake),
+        "archive": lambda: _archive(lake),
+        "doubled": lambda: _doubled(lake),
+        "state": lambda: _state(lake, state),
+        "spool": lambda: _spool(spool),
+    }
+    for name, check in checks.items():
         try:
-            yield from check(lake)
-        except SitrepError as error:
-            yield Finding(
-                check=check.__name__.strip("_"),
-                level="error",
-                where=error.where or lake.storage.url,
-                what=error.message,
-                remedy=error.remedy or "restore it from a backup",
-            )
-    yield from _state(lake, state)
-    yield from _spool(spool)
+            yield from check()
+        except (SitrepError, duckdb.Error, OSError) as error:
+            yield _unreadable(name, error, lake)
+
+
+def _unreadable(check: str, error: Exception, lake: Lake) -> Finding:
+    if not isinstance(error, SitrepError):
+        error = SitrepError(str(error).splitlines()[0])
+    return Finding(
+        check=check,
+        level="error",
+        where=error.where or lake.storage.url,
+        what=error.message,
+        remedy=error.remedy or "restore it from a backup",
+    )
 
 
 def _tables(lake: Lake) -> Iterator[Finding]:
-    """A table that cannot be read raises, and is reported as such."""
-    with connect(lake) as connection:
-        for view in ("revisions_all", "captures", "relations", "runs"):
-            ask(connection, f"SELECT count(*) FROM {view}")  # noqa: S608 - our own names
-    yield from ()
+    """Read every value of every table: what is missing, cut or altered does not come through."""
+    for table in TABLES:
+        try:
+            for file in lake.files(table):
+                pq.read_table(file, partitioning=None)
+        except (LakeError, OSError, pa.ArrowException) as error:
+            yield Finding(
+                check="tables",
+                level="error",
+                where=f"{table}/",
+                what=str(error).splitlines()[0],
+                remedy="restore the file from a backup",
+            )
 
 
 def _articles(lake: Lake) -> Iterator[Finding]:
@@ -73,6 +98,14 @@ def _archive(lake: Lake) -> Iterator[Finding]:
     for row in rows:
         place = expected.setdefault(row["warc_path"], {})
         place[row["warc_offset"]] = (row["warc_record_id"], row["payload_digest"])
+    for path in lake.uncommitted_warcs():
+        yield Finding(
+            check="archive",
+            level="warning",
+            where=path,
+            what="none of its records has a row in captures",
+            remedy="the next crawl takes it up; a crawl that runs now is about to",
+        )
     for path, places in sorted(expected.items()):
         yield from _file(lake, path, places)
 

@@ -25,6 +25,8 @@ from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation, Verdict
 
 SCHEMA_VERSION = 1
 LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
+# How long a write waits for another program to let go of the SQLite file.
+BUSY_MILLISECONDS = 30_000
 # With the site's name beside it, well under what an index entry may have (see `fitted`).
 MOST_KEY_BYTES = 2_000
 LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
@@ -501,7 +503,8 @@ class Transaction:
 def _tune_sqlite(connection: Any, _record: object) -> None:
     # WAL lets `status` and `query` read while a crawl writes; FULL, since an acknowledged commit
     # must outlive a power cut.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+    busy = f"busy_timeout={BUSY_MILLISECONDS}"
+    for pragma in (busy, "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
 

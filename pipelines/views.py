@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from pipelines.errors import QueryError
+from pipelines.errors import LakeError, QueryError
 from pipelines.generations import current_parts
 from pipelines.lake import Lake, connect_offline
 from pipelines.schema import ARTICLES, TABLES
@@ -170,7 +171,14 @@ def scan(
     """
     if files:
         # The folders' names say nothing that is not in the files.
-        return connection.read_parquet(list(files), hive_partitioning=False, filename=filename)
+        try:
+            return connection.read_parquet(list(files), hive_partitioning=False, filename=filename)
+        except duckdb.Error as error:
+            raise LakeError(
+                f"a file cannot be read ({str(error).splitlines()[0]})",
+                where=str(Path(files[0]).parent),
+                remedy="run sitrep doctor",
+            ) from error
     empty = connection.from_arrow(schema.empty_table())
     kinds = dict(zip(empty.columns, empty.types, strict=True)) | (
         {"filename": "VARCHAR"} if filename else {}
