@@ -231,6 +231,7 @@ def test_no_process_of_a_crawl_grows_with_what_is_sent_to_it(ordeal):  # noqa: A
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_RSS_KILOBYTES
 
 
+@pytest.mark.soak
 def test_a_failing_page_is_tried_on_five_crawls_and_a_missing_one_on_one(user, server):
     good = server.stories(*range(20))
     server.routes["/news/403"] = Answer(b"no", 403)
@@ -245,6 +246,7 @@ def test_a_failing_page_is_tried_on_five_crawls_and_a_missing_one_on_one(user, s
 # --- slow, silent, busy -------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_a_server_that_sends_a_byte_a_second_is_given_up_after_the_time_limit(user, server):
     good = server.stories(1, 2)
     server.routes["/news/slow"] = a_byte_a_second
@@ -458,14 +460,15 @@ def test_a_site_of_which_every_source_is_broken_exits_1(user, server):
     assert set(errors_of(site)) == {server.url(p) for p in ("/page", "/lost", "/lost-map")}
 
 
-def test_a_sitemap_of_50_000_is_taken_a_few_at_a_time(user, server):
-    paths = [f"/news/{n}/" for n in range(50_000)]
+@pytest.mark.parametrize("size", [5_000, pytest.param(50_000, marks=pytest.mark.soak)])
+def test_a_large_sitemap_is_taken_a_few_at_a_time(user, server, size):
+    paths = [f"/news/{n}/" for n in range(size)]
     server.stories(*range(20))
     server.routes["/map"] = sitemap(server.url(path) for path in paths)
     setup(user, server, sitemaps=["/map"])
     status, first = crawl(user, "--limit", "5")
-    assert (status, first["discovered"], first["new"]) == (0, 50_000, 5)
-    assert first["skipped"] == {"limit": 49_995}
+    assert (status, first["discovered"], first["new"]) == (0, size, 5)
+    assert first["skipped"] == {"limit": size - 5}
     asked = [path for path in server.paths() if path.startswith("/news/")]
     assert len(asked) == 5
     status, second = crawl(user, "--limit", "5")
