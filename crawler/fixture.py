@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from crawler.extraction import extract
+from crawler.extraction import extract, unmatched_body
 from crawler.site import Site
 from pipelines.errors import SiteError
 from pipelines.model import Article, Hints
@@ -30,12 +30,21 @@ def compare(site: Site, folder: Path) -> list[FieldResult]:
     """Extract `folder`/page.html as `site` and compare every field that expected.json names.
 
     expected.json holds `url`, `article` and, where they matter, `headers`, `hints` (as in
-    `pipelines.model.Hints`) and `fetched_at`. Raises SiteError where a file is missing or wrong.
+    `pipelines.model.Hints`) and `fetched_at`. A site's `extract.body` that matches nothing on the
+    page is a field of its own that is not ok. Raises SiteError where a file is missing or wrong.
     """
     expected = _read_expected(folder)
-    given = to_json(_extract(site, folder, expected))
+    html = _read_page(folder)
+    given = to_json(_extract(site, html, folder, expected))
     fields: dict[str, object] = expected["article"]
-    return [FieldResult(n, want, given.get(n), want == given.get(n)) for n, want in fields.items()]
+    results = [
+        FieldResult(n, want, given.get(n), want == given.get(n)) for n, want in fields.items()
+    ]
+    selector = unmatched_body(
+        html, site, headers=expected.get("headers"), fetched_at=_fetched_at(expected)
+    )
+    lost = [FieldResult("extract.body", selector, None, ok=False)] if selector else []
+    return lost + results
 
 
 def _read_expected(folder: Path) -> dict[str, Any]:
@@ -57,20 +66,27 @@ def _read_expected(folder: Path) -> dict[str, Any]:
     return data
 
 
-def _extract(site: Site, folder: Path, expected: dict[str, Any]) -> Article:
+def _read_page(folder: Path) -> bytes:
     file = folder / PAGE
     try:
-        html = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise SiteError(f"cannot be read ({error.strerror})", where=str(file)) from error
+
+
+def _fetched_at(expected: dict[str, Any]) -> datetime | None:
     fetched = expected.get("fetched_at")
+    return datetime.fromisoformat(fetched) if fetched else None
+
+
+def _extract(site: Site, html: bytes, folder: Path, expected: dict[str, Any]) -> Article:
     return extract(
         html,
         str(expected["url"]),
         site=site,
         headers=expected.get("headers"),
         hints=_hints(expected.get("hints"), folder / EXPECTED),
-        fetched_at=datetime.fromisoformat(fetched) if fetched else None,
+        fetched_at=_fetched_at(expected),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,7 +36,8 @@ from crawler.site import ExtractRules, Site
 from pipelines.fingerprint import content_hash, tokens
 from pipelines.model import NO_HINTS, Article, Hints
 
-__all__ = ["Furniture", "extract", "extractor_id"]
+__all__ = ["Furniture", "extract", "extractor_id", "unmatched_body"]
+logger = logging.getLogger(__name__)
 
 
 def extract(
@@ -138,7 +140,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
     body = find_body(
         root,
         known=Known(headline, described, named.byline, named.authors),
-        regions=select(root, given.rules.body) if given.rules.body else [],
+        regions=_regions(root, given),
         url=given.url,
         h1=h1,
         furniture=given.furniture,
@@ -154,6 +156,33 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
         body=body,
         removals=removals,
     )
+
+
+def _regions(root: HtmlElement, given: _Given) -> list[HtmlElement]:
+    """Return where the site file says that the story stands; say so where nothing is there."""
+    selector = given.rules.body
+    found = select(root, selector) if selector else []
+    if selector and not found and given.site:
+        logger.warning(
+            "%s: extract.body %r matches nothing on %s; the generic extractor read it",
+            given.site.name,
+            selector,
+            given.url,
+        )
+    return found
+
+
+def unmatched_body(
+    html: bytes,
+    site: Site,
+    *,
+    headers: Mapping[str, str] | None = None,
+    fetched_at: datetime | None = None,
+) -> str | None:
+    """Return the site's `extract.body` of that day where it matches nothing on the page."""
+    rules = site.rules_at(fetched_at.date()) if fetched_at else site.extract
+    root = parse(decode(html, headers)) if rules.body else None
+    return rules.body if root is not None and not select(root, rules.body) else None
 
 
 def _dates(

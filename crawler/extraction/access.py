@@ -11,6 +11,8 @@ from crawler.extraction.noise import noise, plain_line
 
 _TIERS = {"free": True, "metered": False, "locked": False, "premium": False, "paid": False}
 _SHORT_BODY, _LONGEST_LINE = 250, 200
+# Shorter phrases begin too many true sentences.
+_SURE_LENGTH = 18
 # A body with less than this part of the words that the page itself counts is cut.
 _CUT = 0.5
 
@@ -35,9 +37,10 @@ def is_truncated(
 
 def _has_wall(root: HtmlElement) -> bool:
     phrases = noise().refusal["paywall"]
+    beginnings = tuple(phrase for phrase in phrases if len(phrase) > _SURE_LENGTH)
     for element in root.iter("p", "h2", "h3", "h4", "div", "span", "a", "strong"):
         if len(element) <= 3 and (text := text_of(element)) and len(text) <= _LONGEST_LINE:
             plain = plain_line(text)
-            if plain in phrases or any(plain.startswith(p) for p in phrases if len(p) > 18):
+            if plain in phrases or plain.startswith(beginnings):
                 return True
     return False

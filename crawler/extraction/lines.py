@@ -218,8 +218,9 @@ def _begins(plain: str, phrase: str) -> bool:
 
 
 def _repeated(block: Block, place: int, known: Known, following: list[Block]) -> str | None:
-    if known.headline and place < 3 and block.length >= 3:
-        if block.key == " ".join(_words(known.headline)):
+    is_title = block.kind == "h" or block.length >= _FIRST
+    if known.headline and place < _FIRST and is_title:
+        if block.key and block.key == " ".join(_words(known.headline)):
             return "headline_repeated"
         if block.kind == "h" and closeness(block.text, known.headline) > 0.9:
             return "headline_repeated"
@@ -284,7 +285,8 @@ def _is_byline(block: Block, plain: str, known: Known, *, is_first: bool) -> boo
         return True
     if is_first and _BY_LINE.match(block.text) and any(name in plain for name in names):
         return True
-    is_dated = any(_begins(plain, phrase) for phrase in noise().dated)
+    dated = noise().dated
+    is_dated = plain.startswith(dated) and any(_begins(plain, one) for one in dated)
     dates = list(read_dates(block.text, day_first=True)) if is_dated or is_first else []
     if is_dated and dates:
         return True

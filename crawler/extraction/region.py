@@ -20,6 +20,8 @@ logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
 _FEW_WORDS = 80
 _MUCH_MORE = 2.0
 _SEEN = 0.5
+# The longest live blogs have some two thousand blocks; what has more is read at its densest.
+_MOST_BLOCKS = 6000
 # Less than this in one box is no story that trafilatura could have missed.
 _FEWEST_WORDS = 30
 # A shorter line inside a longer text may be there by chance.
@@ -33,7 +35,7 @@ def select_story(
     root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None
 ) -> tuple[list[Block], str]:
     """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
-    text = judged_text(root, blocks)
+    text = judged_text(root, blocks) if len(blocks) <= _MOST_BLOCKS else ""
     if not text:
         return _densest(blocks), text
     chosen = _below_headline(_matched(blocks, text), blocks, h1)
