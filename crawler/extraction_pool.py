@@ -7,6 +7,7 @@ worker and the page gets its verdict.
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import resource
@@ -15,11 +16,12 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from crawler.extraction import extract
 from crawler.site import Site
@@ -33,31 +35,44 @@ TIMEOUT_SECONDS = 20.0
 MEMORY_BYTES = 1 << 30
 # A worker is replaced after this many pages, so that what leaks in C libraries stays small.
 MAX_TASKS = 2_000
+# A page that a dying worker took with it gets no answer at all. It waits for those before it, so
+# it is given up only after many times the limit of one.
+LOST_AFTER = 30
+
+logger = logging.getLogger(__name__)
 
 
 class ExtractionPool:
     """Workers that turn pages into articles. Use as a context manager."""
 
     def __init__(self, workers: int, *, timeout_seconds: float = TIMEOUT_SECONDS):
+        self._workers = workers
         self._timeout_seconds = timeout_seconds
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["crawler.extraction"])
-        self._pool = ProcessPool(
-            max_workers=workers, max_tasks=MAX_TASKS, initializer=_prepare, context=context
-        )
+        self._pool = _new_pool(workers)
 
     async def extract(self, page: Page, site: Site | None) -> Article:
         """Return the article of `page`. Raises ExtractionError when its worker gave up on it."""
-        future = self._pool.schedule(
-            _extract,
-            args=(page.body, page.url, site, dict(page.headers), page.hints, page.fetched_at),
-            timeout=self._timeout_seconds,
-        )
+        pool = self._pool
         try:
-            return await asyncio.wrap_future(future)
+            return await self._ask(pool, page, site)
+        except BrokenProcessPool:
+            # A worker that dies while it waits for a page takes pebble's whole pool with it.
+            self._renew(pool)
+        try:
+            return await self._ask(self._pool, page, site)
+        except BrokenProcessPool as error:
+            raise ExtractionError("extraction_crash, twice", where=page.url) from error
+
+    async def _ask(self, pool: ProcessPool, page: Page, site: Site | None) -> Article:
+        future = _schedule(pool, page, site, timeout_seconds=self._timeout_seconds)
+        patience = asyncio.timeout(LOST_AFTER * self._timeout_seconds)
+        try:
+            async with patience:
+                return await asyncio.wrap_future(future)
         except (TimeoutError, FutureTimeoutError) as error:
+            what = "lost" if patience.expired() else "timeout"
             raise ExtractionError(
-                f"extraction_timeout after {self._timeout_seconds:g} s", where=page.url
+                f"extraction_{what} after {self._timeout_seconds:g} s", where=page.url
             ) from error
         except ProcessExpired as error:
             raise ExtractionError(
@@ -65,6 +80,12 @@ class ExtractionPool:
             ) from error
         except MemoryError as error:
             raise ExtractionError("extraction_memory", where=page.url) from error
+
+    def _renew(self, broken: ProcessPool) -> None:
+        if self._pool is broken:
+            logger.warning("the extraction workers were ended from outside; others take over")
+            broken.stop()  # type: ignore[no-untyped-call]
+            self._pool = _new_pool(self._workers)
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +101,24 @@ class ExtractionPool:
         else:
             self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+def _new_pool(workers: int) -> ProcessPool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crawler.extraction"])
+    return ProcessPool(
+        max_workers=workers, max_tasks=MAX_TASKS, initializer=_prepare, context=context
+    )
+
+
+def _schedule(
+    pool: ProcessPool, page: Page, site: Site | None, *, timeout_seconds: float
+) -> ProcessFuture[Article]:
+    arguments = (page.body, page.url, site, dict(page.headers), page.hints, page.fetched_at)
+    try:
+        return pool.schedule(_extract, args=arguments, timeout=timeout_seconds)
+    except RuntimeError as error:  # what pebble says of a pool that broke before
+        raise BrokenProcessPool(str(error)) from error
 
 
 def _prepare() -> None:

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from crawler.extraction_pool import ExtractionPool
@@ -357,6 +358,31 @@ def test_a_page_that_failed_is_not_settled_by_a_304(site, desk):
     assert desk.fetch(site, one.path)[0].verdict == "new"
     site.answers[one.path] = Answer(status=304)
     assert desk.fetch(site, one.path)[0].verdict == "not_modified"
+
+
+# --- pages that hurt their reader ---------------------------------------------------------------
+
+
+def test_a_page_that_takes_too_long_costs_that_page_alone(tmp_path, site):
+    site.put(story(1), story(2))
+    site.answers["/long/"] = Answer(body=b"<html><body>" + b"<i>x</i>" * 3_000_000)
+    with ExtractionPool(2, timeout_seconds=0.5) as pool:
+        desk = Desk(tmp_path, pool, site)
+        said = desk.fetch(site, "/long/", story(1).path, story(2).path)
+    assert [one.verdict for one in said] == ["failed:extraction_timeout", "new", "new"]
+
+
+def test_workers_that_are_killed_are_replaced(tmp_path, site):
+    """As the kernel does when memory runs out, whether they read a page or wait for one."""
+    site.put(*(story(n) for n in range(1, 4)))
+    with ExtractionPool(2) as pool:
+        desk = Desk(tmp_path, pool, site)
+        assert desk.fetch(site, story(1).path)[0].verdict == "new"
+        servers = psutil.Process().children()
+        for worker in (one for server in servers for one in server.children()):
+            worker.kill()
+        said = desk.fetch(site, story(2).path, story(3).path)
+    assert [one.verdict for one in said] == ["new", "new"]
 
 
 # --- exact copies -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from crawler.settings import Settings
 from pipelines import state as state_module
 from pipelines.errors import StateError
 from pipelines.model import Hints, Kind, Link
-from pipelines.state import LinkState, Listed, State, merged_hints
+from pipelines.state import LinkState, Listed, State, Transaction, merged_hints
 
 NOW = datetime(2024, 5, 6, 8, 15, 1, 250_000, tzinfo=UTC)
 
@@ -60,9 +60,13 @@ def test_long_addresses_that_begin_alike_are_told_apart(state):
 def test_a_transaction_holds_whole_or_not_at_all(state):
     bad = _link("https://x.example/b", status=None)  # which no column takes
     with pytest.raises(StateError), state.transaction() as transaction:
-        transaction.put_links([_link("https://x.example/a")])
-        transaction.put_links([bad])
+        _put_one_by_one(transaction, _link("https://x.example/a"), bad)
     assert state.pending_links("s") == []
+
+
+def _put_one_by_one(transaction: Transaction, *links: LinkState) -> None:
+    for link in links:
+        transaction.put_links([link])
 
 
 def test_a_database_that_another_program_holds_is_an_error_with_its_name(tmp_path, monkeypatch):
