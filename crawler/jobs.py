@@ -22,12 +22,13 @@ from crawler.ingest import Outcome
 from crawler.recovery import Recovery
 from crawler.register import Register
 from crawler.report import RunReport
-from crawler.run import Run, new_run_id, open_lake_and_state, site_lease
+from crawler.run import Run, new_run_id, open_lake_and_state
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.spiders.news import NewsSpider, Plan
 from pipelines.errors import SitrepError, StateError
 from pipelines.lake import Lake
+from pipelines.lease import Lease
 from pipelines.model import Article
 from pipelines.state import State
 
@@ -117,7 +118,7 @@ def rebuild(settings: Settings) -> None:
     with ExitStack() as stack:
         stack.callback(state.close)
         for name in register.names:
-            lease = site_lease(settings, name)
+            lease = state.lease(name, folder=settings.locks_folder)
             if not lease.try_acquire():
                 raise StateError(
                     f"{name} is being crawled", where="state", remedy="wait for its crawl to end"
@@ -211,9 +212,13 @@ def _recovery(run: Run) -> Recovery:
         run.ingest,
         spool=run.settings.spool_folder,
         register=Register(run.settings.sites_folder),
-        lease_of=lambda name: None if name in own else site_lease(run.settings, name),
+        lease_of=lambda name: None if name in own else _lease(run, name),
         clock=run.clock,
     )
+
+
+def _lease(run: Run, site_name: str) -> Lease:
+    return run.state.lease(site_name, folder=run.settings.locks_folder)
 
 
 @contextmanager
@@ -222,7 +227,7 @@ def _leased(run: Run, plan: Plan) -> Iterator[Plan]:
     with ExitStack() as held:
         free = []
         for site in plan.sites:
-            lease = site_lease(run.settings, site.name)
+            lease = _lease(run, site.name)
             if lease.try_acquire():
                 held.callback(lease.release)
                 free.append(site)

@@ -20,7 +20,6 @@ from pipelines.archive import Exchange, RevisitOf, read_page
 from pipelines.content_coding import body_of
 from pipelines.errors import LakeError, SitrepError, StateError
 from pipelines.lake import ABOUT, Lake
-from pipelines.lease import Lease
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
 from pipelines.state import ResponseState, SiteState, State, merged_hints
@@ -217,11 +216,6 @@ class Run:
 def new_run_id(now: datetime) -> str:
     """Return a run's name: its start, and a few random digits so that no two are alike."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-
-def site_lease(settings: Settings, site_name: str) -> Lease:
-    """Return the lease of the one writer that a site may have."""
-    return Lease(settings.state_folder / "locks" / f"{site_name}.lock")
 
 
 def open_lake_and_state(settings: Settings) -> tuple[Lake, State]:

@@ -82,6 +82,10 @@ class Settings(BaseModel):
         return self.spool or self.state_folder / "spool"
 
     @property
+    def locks_folder(self) -> Path:
+        return self.state_folder / "locks"
+
+    @property
     def sites_folder(self) -> Path | None:
         """The folder of the user's own site files; `./sites` when it exists and none is named."""
         if self.sites is not None:

@@ -21,7 +21,9 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pipelines.errors import StateError
+from pipelines.lease import FileLease, Lease, SessionLease
 from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation, Verdict
+from pipelines.well_formed import well_formed
 
 SCHEMA_VERSION = 1
 LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
@@ -50,7 +52,7 @@ class _HintsJson(sa.TypeDecorator[Hints]):
     cache_ok = True
 
     def process_bind_param(self, value: Hints | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else json.dumps(_said(value), ensure_ascii=False)
+        return None if value is None else json.dumps(_said(value))
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Hints | None:  # noqa: ARG002 - SQLAlchemy's signature
         return NO_HINTS if value is None else hints_of(json.loads(value))
@@ -73,7 +75,7 @@ class _ListedJson(sa.TypeDecorator[Mapping[str, Listed]]):
         value: Mapping[str, Listed] | None,
         dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> str:
-        return json.dumps({k: asdict(v) for k, v in (value or {}).items()}, ensure_ascii=False)
+        return json.dumps({k: asdict(v) for k, v in (value or {}).items()})
 
     def process_result_value(
         self,
@@ -323,6 +325,15 @@ class State:
                 remedy="set SITREP_STATE to this lake's state, or to a new file",
             )
 
+    def lease(self, name: str, *, folder: Path) -> Lease:
+        """Return the lease of the one writer that `name` may have among all who use this state.
+
+        A file in `folder` where the state is a file; the database itself where it is a server.
+        """
+        if self.dialect == "postgresql":
+            return SessionLease(self._engine, name)
+        return FileLease(folder / f"{name}.lock")
+
     @property
     def dialect(self) -> str:
         return self._engine.dialect.name
@@ -542,7 +553,7 @@ def _link_row(state: LinkState) -> dict[str, Any]:
     }  # fmt: skip
     return own | {
         "url_key": fitted(state.url_key),
-        "url": link.url,
+        "url": well_formed(link.url),
         "kind": link.kind.value,
         "found_at": link.found_at,
         "hints": link.hints,

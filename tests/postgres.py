@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -34,16 +35,24 @@ def require() -> Path:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Start a server and yield the SQLAlchemy URL of its database."""
+def server() -> Iterator[str]:
+    """Start a server in a folder of its own and yield the SQLAlchemy URL of its database.
+
+    Not in pytest's folder: another session of the suite may clear that away under its feet.
+    """
     binaries = require()
+    with (
+        TemporaryDirectory(prefix="sitrep-postgres-") as folder,
+        _server(binaries, Path(folder)) as url,
+    ):
+        yield url
+
+
+@contextmanager
+def _server(binaries: Path, data: Path) -> Iterator[str]:
     # initdb refuses root; Debian's package brings a user for it.
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    data = folder / "postgres"
-    data.mkdir()
     if as_user:
-        for parent in (data, *list(data.parents)[:3]):
-            parent.chmod(parent.stat().st_mode | 0o011)
         shutil.chown(data, "postgres")
     port = _free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
@@ -63,7 +72,7 @@ def server(folder: Path) -> Iterator[str]:
     try:
         yield f"postgresql+psycopg://sitrep@127.0.0.1:{port}/postgres"
     finally:
-        run("pg_ctl", "stop", "-m", "immediate")
+        run("pg_ctl", "stop", "-m", "fast")
 
 
 def _free_port() -> int:
