@@ -27,6 +27,7 @@ from crawler.extraction import extract
 from crawler.site import Site
 from pipelines.errors import ExtractionError
 from pipelines.model import Article, Hints, Page
+from pipelines.well_formed import well_formed
 
 # The worst page of the benchmarks takes under two seconds; ten times that is a page that hangs.
 TIMEOUT_SECONDS = 20.0
@@ -144,4 +145,6 @@ def _extract(
     hints: Hints,
     fetched_at: datetime,
 ) -> Article:
-    return extract(body, url, site=site, headers=headers, hints=hints, fetched_at=fetched_at)
+    return well_formed(
+        extract(body, url, site=site, headers=headers, hints=hints, fetched_at=fetched_at)
+    )

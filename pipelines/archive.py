@@ -288,7 +288,8 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
         "redirected_from": exchange.redirected_from,
         "hints": {name: value for name, value in asdict(exchange.hints).items() if value},
     }
-    return warc.member(headers, json.dumps(said, ensure_ascii=False).encode())
+    # Escaped, since a hint may hold half a character, which UTF-8 cannot.
+    return warc.member(headers, json.dumps(said).encode())
 
 
 def _http_head(exchange: Exchange) -> bytes:

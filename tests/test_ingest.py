@@ -385,6 +385,18 @@ def test_workers_that_are_killed_are_replaced(tmp_path, site):
     assert [one.verdict for one in said] == ["new", "new"]
 
 
+def test_a_title_cut_in_the_middle_of_an_emoji_keeps_no_batch_out_of_the_lake(site, desk):
+    said = b"""<script type="application/ld+json">{"@type": "NewsArticle",
+        "author": {"name": "Cut \\ud83d Short"}, "keywords": "cut \\ud83d"}</script></head>"""
+    one = story(1, authors=(), keywords="")
+    site.put(one, story(2))
+    whole = page(one, site.url())
+    site.answers[one.path] = Answer(body=whole.replace(b"</head>", said))
+    assert [one.verdict for one in desk.fetch(site, one.path, story(2).path)] == ["new", "new"]
+    assert desk.articles[0]["authors"] == ["Cut \ufffd Short"]
+    assert [one.verdict for one in desk.fetch(site, one.path)] == ["unchanged"]
+
+
 # --- exact copies -------------------------------------------------------------------------------
 
 

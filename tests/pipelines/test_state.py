@@ -50,6 +50,16 @@ def test_a_link_comes_back_as_it_was_put_down(state, key):
     assert [one.link.url for one in state.pending_links("s")] == [key]
 
 
+def test_a_title_cut_in_the_middle_of_an_emoji_is_kept(state):
+    link = Link(url="https://x.example/a", found_at="x", kind=Kind.ARTICLE,
+                hints=Hints(headline="cut \ud83d"))  # fmt: skip
+    with state.transaction() as transaction:
+        transaction.put_links([_link(link.url, link=link)])
+    found = state.link("s", link.url)
+    assert found is not None
+    assert found.link.hints == link.hints
+
+
 def test_long_addresses_that_begin_alike_are_told_apart(state):
     keys = ["https://x.example/" + "long-" * 800 + end for end in "ab"]
     with state.transaction() as transaction:
