@@ -100,7 +100,10 @@ def decoded(body: bytes, headers: Mapping[str, str]) -> str:
     except UnicodeDecodeError:
         claimed = _claimed(body, headers)
     if claimed is not None and claimed != "utf-8":
-        return _allowed(body.decode(claimed, "replace"))
+        try:
+            return _allowed(body.decode(claimed, "replace"))
+        except ValueError:  # some of Python's own ("idna") replace nothing
+            pass
     return _allowed(_STRAY_BYTE.sub(_western, body.decode("utf-8", "surrogateescape")))
 
 
@@ -121,8 +124,8 @@ def _claimed(body: bytes, headers: Mapping[str, str]) -> str | None:
     for label in filter(None, (header[1] if header else None, inside)):
         try:
             name = codecs.lookup(label).name
-            b"".decode(name)
-        except LookupError:  # unknown, or no encoding of text ("hex", "zip")
+            b"a".decode(name)
+        except (LookupError, ValueError):  # unknown, or no encoding of text ("hex", "undefined")
             continue
         return _LARGER.get(name, name)
     return None

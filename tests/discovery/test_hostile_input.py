@@ -89,3 +89,11 @@ def test_no_feed_takes_a_time_that_grows_with_its_square(site: Site, body: bytes
     with contextlib.suppress(DiscoveryError):
         discover(Kind.FEED, body, URL, site=site)
     assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("name", ["hex", "zip", "undefined", "idna", "punycode", "no-such"])
+def test_an_encoding_that_is_none_of_text_is_not_believed(name: str) -> None:
+    item = "<item><title>Café \x80</title><link>https://gazette.example/a</link></item>"
+    text = f"<?xml version='1.0' encoding='{name}'?><rss><channel>{item}</channel></rss>"
+    [link] = discover(Kind.FEED, text.encode("cp1252", "replace") + b"\x80", URL, site=SITE).links
+    assert link.url == "https://gazette.example/a"
