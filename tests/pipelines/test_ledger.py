@@ -1,0 +1,185 @@
+"""What a run knows before it commits, and what the state knows after."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.deduplicate import relation_of
+from pipelines.lake import Lake
+from pipelines.lease import FileLease
+from pipelines.ledger import Ledger
+from pipelines.model import Relation, Revision
+from pipelines.state import ArticleState, State
+from tests.pipelines.conftest import MORNING
+
+FIRST, SECOND = "warc/2024/05/r-1.warc.gz", "warc/2024/05/r-2.warc.gz"
+
+
+@pytest.fixture
+def ledger(lake: Lake, tmp_path: Path) -> Iterator[Ledger]:
+    state = State.open(f"sqlite:///{tmp_path}/sitrep.db")
+    yield Ledger(lake, state)
+    state.close()
+
+
+def _add(ledger: Ledger, revision: Revision, warc_path: str, **state: Any) -> ArticleState:
+    location = replace(revision.location, warc_path=warc_path)
+    revision = replace(revision, location=location)
+    known = ArticleState(
+        **{
+            "article_id": revision.article_id,
+            "site": revision.article.site,
+            "canonical_url": revision.canonical_url,
+            "url": revision.article.url,
+            "revision": revision.revision,
+            "content_hash": revision.article.content_hash,
+            "word_count": 80,
+            "cluster_id": revision.article_id,
+            "cluster_relation": "original",
+            "first_seen": revision.first_seen,
+            **state,
+        }
+    )
+    ledger.add_revision(revision, article=known, relation=None)
+    return known
+
+
+def test_an_article_changed_twice_in_one_run_is_known_by_its_last_version(ledger, story):
+    one, two = story(1), story(1, revision=2)
+    _add(ledger, one, FIRST)
+    _add(ledger, two, SECOND)
+    assert ledger.current(one.article_id).revision == 2
+    for path in (FIRST, SECOND):
+        ledger.commit(path, now=MORNING)
+        ledger.forget(path)
+        assert ledger.current(one.article_id).revision == 2
+        found = ledger.article(one.article_id)
+        assert found is not None
+        assert found.revision == 2
+
+
+def test_an_address_that_is_committed_before_its_article_leads_to_it(ledger, story):
+    """The short link lies in the first file, the version that it led to in the second."""
+    one = story(1)
+    ledger.add_aliases(FIRST, "s", ["https://x.example/go/1"], one.article_id)
+    _add(ledger, one, SECOND)
+    for path in (FIRST, SECOND):
+        found = ledger.article_at("s", "https://x.example/go/1")
+        assert found is not None
+        assert found.article_id == one.article_id
+        ledger.commit(path, now=MORNING)
+        ledger.forget(path)
+
+
+def test_what_is_not_committed_is_not_in_the_state(ledger, story):
+    one = story(1)
+    _add(ledger, one, FIRST)
+    ledger.add_aliases(FIRST, "s", ["https://x.example/1"], one.article_id)
+    ledger.add_claim(FIRST, "s", "https://x.example/named", one.article_id)
+    assert ledger.state.article_at("s", "https://x.example/1") is None
+    assert [a.article_id for a in ledger.claimants("s", "https://x.example/named")] == [
+        one.article_id
+    ]
+    ledger.forget(FIRST)
+    assert ledger.article_at("s", "https://x.example/1") is None
+    assert ledger.claimants("s", "https://x.example/named") == []
+
+
+def test_a_batch_is_marked_when_it_is_in_lake_and_state(ledger, story):
+    _add(ledger, story(1), FIRST)
+    assert ledger.state.batches() == set()
+    ledger.commit(FIRST, now=MORNING)
+    assert ledger.state.batches() == {FIRST}
+
+
+def test_followers_are_counted_once_wherever_they_are_known(ledger, story):
+    head = _add(ledger, story(1), FIRST)
+    _add(ledger, story(2), FIRST, cluster_id=head.article_id, cluster_relation="exact")
+    ledger.commit(FIRST, now=MORNING)
+    assert ledger.followers(head) == 1  # known twice: in the state, and not yet forgotten
+    ledger.forget(FIRST)
+    _add(ledger, story(3), SECOND, cluster_id=head.article_id, cluster_relation="exact")
+    assert ledger.followers(head) == 2
+
+
+# --- exact copies, as a pure decision -----------------------------------------------------------
+
+
+def _state(revision: Revision, cluster: str | None = None) -> ArticleState:
+    return ArticleState(
+        article_id=revision.article_id, site="s", canonical_url="", url="", revision=1,
+        content_hash="", word_count=80, cluster_id=cluster or revision.article_id,
+        cluster_relation="exact" if cluster else "original", first_seen=revision.first_seen,
+    )  # fmt: skip
+
+
+Story = Callable[..., Revision]
+
+
+def test_a_new_copy_follows_the_first_seen(story: Story):
+    old, new = story(1), story(2)
+    new = replace(new, article=replace(new.article, word_count=40))
+    assert relation_of(new, same_text=[_state(old)], current=None) == Relation(
+        article_id=new.article_id, cluster_id=old.article_id, relation="exact"
+    )
+
+
+def test_a_text_under_forty_words_is_joined_to_nothing(story: Story):
+    new = replace(story(2), article=replace(story(2).article, word_count=39))
+    found = relation_of(new, same_text=[_state(story(1))], current=None)
+    assert found == Relation(
+        article_id=new.article_id, cluster_id=new.article_id, relation="original"
+    )
+
+
+def test_an_article_that_others_follow_stays_where_it_is(story: Story):
+    one, other = story(1), story(2)
+    one = replace(one, article=replace(one.article, word_count=80))
+    current = _state(one)
+    assert relation_of(one, same_text=[_state(other)], current=current, followers=1) is None
+    joined = relation_of(one, same_text=[_state(other)], current=current, followers=0)
+    assert joined is not None
+    assert joined.cluster_id == other.article_id
+    assert relation_of(one, same_text=[], current=_state(one, "elsewhere")) is None
+
+
+def test_an_article_whose_copies_came_first_into_the_lake_is_their_original(story: Story):
+    one = replace(story(1), article=replace(story(1).article, word_count=80))
+    copy = _state(story(2), cluster=one.article_id)
+    found = relation_of(one, same_text=[copy], current=None)
+    assert found is not None
+    assert (found.cluster_id, found.relation) == (one.article_id, "original")
+
+
+# --- leases -------------------------------------------------------------------------------------
+
+
+def test_a_lease_has_one_holder_and_is_free_when_that_process_is_killed(tmp_path):
+    file = tmp_path / "locks" / "site.lock"
+    code = (
+        "import sys, time; from pathlib import Path; from pipelines.lease import FileLease;"
+        "lease = FileLease(Path(sys.argv[1])); print(lease.try_acquire(), flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(file)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"True\n"
+    mine = FileLease(file)
+    assert not mine.try_acquire()
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert mine.try_acquire()
+    assert not FileLease(file).try_acquire()
+    mine.release()
+    assert FileLease(file).try_acquire()
