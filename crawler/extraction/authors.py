@@ -14,7 +14,9 @@ from crawler.extraction.metadata import Metadata
 from pipelines.fingerprint import tokens
 
 _BY = re.compile(
-    r"^\W*(?:(?:written|posted|story|reported|report) by|authors?\s*:|by\s*:|by\b"
+    r"^\W*(?:(?:written|posted|story|reported|report) by|authors?\s*:|autor(?:in|en)?\s*:"
+    r"|texte?\s*:|by\s*:|by\b"
+    r"|view all posts by|all posts by|more from"
     r"|von\b|par\b|por\b"
     r"|di\b|του\b|της\b|Автор\s*:|автор\b|Yazar\s*:)\s*",
     re.IGNORECASE,
@@ -60,6 +62,18 @@ _AGENCIES = frozenset(
         "the associated press",
         "ria novosti",
     )
+)
+# What stands behind a name: a degree, the initials that sign its pieces, the agency it is of.
+_BEHIND = re.compile(
+    r"\s*(?:\([^()]{1,12}\)|,?\s\b(?-i:MS|MA|MD|RD|RDN|LD|CPT|Ph\.?D\.?|M\.?Sc\.?)"
+    r"|\s(?:the )?associated press|\sreuters|\safp)\W*$",
+    re.IGNORECASE,
+)
+_DEGREE = re.compile(r"(?:[A-Z]\.?){2,4}")
+_PAPER = re.compile(
+    r"\b(?:times|news|gazette|tribune|journal|herald|magazine|chronicle|media|network|report"
+    r"|observer)$",
+    re.IGNORECASE,
 )
 _NOT_A_NAME = re.compile(
     r"https?://|www\.|@|\d|[<>{}]|\.(?:com|org|net|de|uk)$|^the "
@@ -111,11 +125,10 @@ def find_credits(
 
 
 def from_meta(metadata: Metadata) -> list[str]:
-    names = [
-        value
-        for value in metadata.all("author", "article:author", "article:author_name", "byl")
-        if not value.startswith(("http", "/"))
-    ]
+    # The narrower name first: `author` is often the house that owns the site.
+    sources = (metadata.all(name) for name in ("article:author", "author", "byl"))
+    named = ([one for one in values if not one.startswith(("http", "/"))] for values in sources)
+    names = next((values for values in named if values), [])
     if (metadata.first("twitter:label1") or "").lower().startswith(("written by", "author", "by")):
         names += metadata.all("twitter:data1")[:1]
     return names or metadata.all(
@@ -177,7 +190,7 @@ def people_of(lines: Iterable[str], house: set[str]) -> list[str]:
 def _people_in(line: str, house: set[str]) -> Iterable[str]:
     line, is_named = _BY.sub("", line.strip()), False
     for part in _AND.split(_LINE_END.split(line)[0]):
-        name = _BY.sub("", part.strip(" .,–—-·•\u00a0"))
+        name = _BEHIND.sub("", _BY.sub("", part.strip(" .,–—-·•\u00a0")))
         if is_person(name, house):
             is_named = True
             yield name
@@ -191,6 +204,8 @@ def is_person(name: str, house: set[str]) -> bool:
     if not plain or plain in house or plain in _AGENCIES or len(name) > _LONGEST_NAME:
         return False
     if _NOT_A_NAME.search(name.lower()) or _DESK.search(name) or _ROLE.search(name):
+        return False
+    if _DEGREE.fullmatch(name) or _PAPER.search(name):
         return False
     if name[0].islower() and name[0] != "d":
         return False

@@ -18,7 +18,7 @@ _CLASS_HINT = re.compile(
     r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE
 )
 _CLOSE = 0.6
-_LONGEST_KICKER = 3
+_LONGEST_KICKER, _SHORTEST_TITLE = 3, 4
 
 
 def find_h1(root: HtmlElement, *, metadata: Metadata, jsonld: JsonLd) -> HtmlElement | None:
@@ -70,12 +70,20 @@ def find_headline(
     witnesses = [t for t in (shared, jsonld.headline, metadata.title, hint) if t]
     if h1 is not None:
         printed = printed_title(h1, [without_site(one, names) for one in witnesses])
-        if not witnesses or max(closeness(printed, one) for one in witnesses) >= _CLOSE:
+        is_close = any(closeness(printed, one) >= _CLOSE for one in witnesses)
+        if is_close or not witnesses or _is_sole_title(h1, printed, names):
             return without_site(printed, names) if len(printed) < 400 else printed[:400]
     for candidate in (jsonld.headline, shared, metadata.title, hint):
         if candidate:
             return without_site(candidate, names)
     return text_of(h1) if h1 is not None else None
+
+
+def _is_sole_title(h1: HtmlElement, printed: str, names: list[str]) -> bool:
+    """Tell the only h1 of a page, which is its headline even where its metadata tell another."""
+    is_only = h1.tag == "h1" and sum(1 for _ in h1.getroottree().iter("h1")) == 1
+    is_house = any(closeness(printed, name) >= _CLOSE for name in names)
+    return is_only and not is_house and len(tokens(printed)) >= _SHORTEST_TITLE
 
 
 def printed_title(h1: HtmlElement, witnesses: list[str]) -> str:

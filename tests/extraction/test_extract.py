@@ -558,3 +558,34 @@ _PIECES = st.one_of(
 def test_no_markup_at_all_raises(pieces: list[str]) -> None:
     data = "".join(pieces).encode("utf-8", "surrogatepass")
     assert isinstance(extract(data, URL, site=site()), Article)
+
+
+@pytest.mark.parametrize(
+    ("line", "people"),
+    [
+        ("By Anna Petrou (apt)", ("Anna Petrou",)),
+        ("Autor: Anna Petrou und Tom Lee", ("Anna Petrou", "Tom Lee")),
+        ("By Anna Petrou, Financial Times", ("Anna Petrou",)),
+        ("By Anna Petrou The Associated Press", ("Anna Petrou",)),
+        ("Anna Petrou MS, RDN, LD", ("Anna Petrou",)),
+        ("View all posts by Anna Petrou", ("Anna Petrou",)),
+        ("By Jack Ma and Eyal Press", ("Jack Ma", "Eyal Press")),
+    ],
+)
+def test_what_stands_behind_a_name_is_no_author(line: str, people: tuple[str, ...]) -> None:
+    article = extract(page(STORY, byline=f'<p class="byline">{line}</p>'), URL, site=site())
+    assert article.authors == people
+
+
+def test_house_in_the_author_tag_is_no_author_beside_the_writers_own_tag() -> None:
+    head = (
+        '<meta name="author" content="Lantern House">'
+        '<meta property="article:author" content="Anna Petrou">'
+    )
+    assert extract(page(STORY, head=head), URL, site=site()).authors == ("Anna Petrou",)
+
+
+def test_only_h1_is_the_headline_where_the_metadata_tell_another() -> None:
+    head = '<meta property="og:title" content="Nine ships that you should know about today">'
+    html = page(STORY).replace(b'<meta property="og:title"', head.encode() + b'<meta name="x"')
+    assert extract(html, URL).headline == HEADLINE

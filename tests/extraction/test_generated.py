@@ -28,7 +28,7 @@ def measure(pages: list[Page]) -> tuple[float, float, list[str]]:
 
 
 def test_noise_of_all_kinds_stays_out_and_the_story_stays_whole() -> None:
-    pages = list(make_pages(1000, start=100_000))
+    pages = list(make_pages(700, start=100_000))
     assert {page.layout for page in pages} == {layout.name for layout in layouts()}
     assert {page.language for page in pages} == {text.language for text in texts()}
     assert {name for page in pages for name in page.noise} >= set(PLATFORMS)
@@ -45,6 +45,6 @@ def test_noise_stays_out_of_many_more_pages() -> None:
 
 
 def test_no_page_with_a_story_is_refused() -> None:
-    pages = make_pages(300, start=300_000)
+    pages = make_pages(150, start=300_000)
     refused = [(p.layout, p.language) for p in pages if extract(p.html, URL).refusal is not None]
     assert refused == []
