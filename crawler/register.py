@@ -39,8 +39,19 @@ class Register:
             raise SiteError(f"no site is called '{name}'", remedy=hint)
         return read_site(self.files[name])
 
-    def sites(self, names: Iterable[str] | None = None) -> list[Site]:
-        return [self.site(name) for name in (self.names if names is None else dict.fromkeys(names))]
+    def sites(self, names: Iterable[str]) -> list[Site]:
+        """Return the sites of these names, each once. Raises SiteError as `site` does."""
+        return [self.site(name) for name in dict.fromkeys(names)]
+
+    def all(self) -> tuple[list[Site], dict[str, SiteError]]:
+        """Return every site that can be read, and by name the error of each that cannot."""
+        sites, wrong = [], {}
+        for name in self.names:
+            try:
+                sites.append(self.site(name))
+            except SiteError as error:
+                wrong[name] = error
+        return sites, wrong
 
     def owner(self, url: str) -> Site | None:
         """Return the site whose host `url` lies on, the user's own before the bundled."""

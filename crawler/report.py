@@ -39,6 +39,7 @@ class SiteReport:
     sources_asked: int = 0
     sources_failed: int = 0
     pointers: int = 0
+    is_unreadable: bool = False  # its site file is wrong
 
     def error(self, url: str, error: str) -> None:
         self.errors.append({"url": url, "error": error})
@@ -51,7 +52,7 @@ class SiteReport:
         too_many = failed > TOLERATED_FAILURES and failed > TOLERATED_SHARE * asked
         no_sources = 0 < self.sources_failed == self.sources_asked - self.pointers
         is_silent = not asked and any(self.skipped[reason] for reason in UNWILLING)
-        return too_many or no_sources or is_silent
+        return too_many or no_sources or is_silent or self.is_unreadable
 
     def as_json(self) -> dict[str, Any]:
         return {

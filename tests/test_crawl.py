@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlsplit
 
 import pytest
@@ -211,3 +212,22 @@ def test_recrawl_reads_addresses_from_standard_input(installation):
     url = installation.newsroom.special["edited"]
     said = installation.json("recrawl", "-", stdin=f"{url}\n\n")
     assert [one["url"] for one in said["results"]] == [url]
+
+
+def test_all_crawls_the_sites_whose_files_are_right_and_names_the_one_that_is_wrong(installation):
+    sites = installation.folder / "sites"
+    for file in sites.glob("*.toml"):
+        if file.stem != "fjord_monitor":
+            file.unlink()
+    (sites / "broken.toml").write_text('publisher = "Broken"\nhomes = "x"\n')
+    # The bundled sites are real ones: here they are files of the same name that nobody serves.
+    for name in ("breaking_defense", "defence_redefined", "naval_news"):
+        text = (sites / "fjord_monitor.toml").read_text()
+        (sites / f"{name}.toml").write_text(text)
+    done = installation.run("crawl", "--all", "--json", check=False)
+    assert done.returncode == 1
+    report = {site["site"]: site for site in json.loads(done.stdout)["sites"]}
+    assert report["fjord_monitor"]["new"] == 12
+    [error] = report["broken"]["errors"]
+    assert error["url"].endswith("broken.toml")
+    assert "did you mean 'home'" in error["error"]

@@ -11,9 +11,10 @@ import click
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.console import Out
+from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
-from pipelines.errors import UsageError
+from pipelines.errors import SiteError, UsageError
 from pipelines.state import State
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -45,12 +46,13 @@ def crawl(
     again only when their site says that they changed. Exit status 1 when a site failed as a
     whole, or more than a tenth of its pages did.
     """
-    sites = _chosen(context, names, everything=everything, due=due)
+    sites, wrong = _chosen(context, names, everything=everything, due=due)
     dates = _dates(first, last)
     if dry_run:
-        return _dry_run(context, sites, limit=limit, dates=dates)
+        return _dry_run(context, sites, wrong, limit=limit, dates=dates)
     with context.out.progress("crawling") as show:
         done = jobs.crawl(context.settings, sites, limit=limit, dates=dates, progress=show)
+    _add_wrong(done.report, wrong)
     report = done.report.as_json()
     context.out.result(report)
     tell(context.out, report)
@@ -58,15 +60,29 @@ def crawl(
     return done.report.exit_status
 
 
-def _chosen(context: Context, names: Sequence[str], *, everything: bool, due: bool) -> list[Site]:
+def _chosen(
+    context: Context, names: Sequence[str], *, everything: bool, due: bool
+) -> tuple[list[Site], dict[str, SiteError]]:
+    """Return the sites, and why others cannot be: a wrong file that was named stops everything."""
     if names and everything:
         raise UsageError("name sites or give --all, not both")
     if not (names or everything or due):
         raise UsageError(
             "no site named", remedy="name one (see `sitrep sites list`), or give --all or --due"
         )
-    sites = context.register.sites(names or None)
-    return [site for site in sites if _is_due(context.settings, site)] if due else sites
+    wrong: dict[str, SiteError] = {}
+    if names:
+        sites = context.register.sites(names)
+    else:
+        sites, wrong = context.register.all()
+    return [s for s in sites if not due or _is_due(context.settings, s)], wrong
+
+
+def _add_wrong(report: RunReport, wrong: Mapping[str, SiteError]) -> None:
+    for name, error in wrong.items():
+        site = report.site(name)
+        site.is_unreadable = True
+        site.error(error.where or name, error.message)
 
 
 def _is_due(settings: Settings, site: Site) -> bool:
@@ -89,11 +105,13 @@ def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, 
 def _dry_run(
     context: Context,
     sites: Sequence[Site],
+    wrong: Mapping[str, SiteError],
     *,
     limit: int | None,
     dates: tuple[date | None, date | None] | None,
 ) -> int:
     done = jobs.preview(context.settings, sites, limit=limit, dates=dates)
+    _add_wrong(done.report, wrong)
     told: list[dict[str, Any]] = []
     for site in done.report.sites.values():
         asks = [{"url": url, "reason": why} for url, why in done.would_ask.get(site.site, [])]

@@ -9,7 +9,6 @@ import click
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from pipelines.doctor import Finding, examine
-from pipelines.errors import SiteError
 from pipelines.lake import Lake
 from pipelines.state import State
 
@@ -41,18 +40,14 @@ def doctor(context: Context, *, rebuild: bool) -> int:
 
 
 def _site_files(context: Context) -> list[Finding]:
-    findings = []
-    for name in context.register.names:
-        try:
-            context.register.site(name)
-        except SiteError as error:
-            findings.append(
-                Finding(
-                    check="sites",
-                    level="error",
-                    where=error.where or name,
-                    what=error.message,
-                    remedy=error.remedy or "mend the file",
-                )
-            )
-    return findings
+    _, wrong = context.register.all()
+    return [
+        Finding(
+            check="sites",
+            level="error",
+            where=error.where or name,
+            what=error.message,
+            remedy=error.remedy or "mend the file",
+        )
+        for name, error in wrong.items()
+    ]

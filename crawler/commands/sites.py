@@ -25,12 +25,9 @@ def sites() -> None:
 @verb
 def list_(context: Context) -> int:
     """List every site; a file that is wrong is named with its error."""
-    rows, wrong = [], []
-    for name in context.register.names:
-        try:
-            rows.append(_row(context.register.site(name)))
-        except SiteError as error:
-            wrong.append({"site": name, "error": str(error)})
+    sites_there, errors = context.register.all()
+    rows = [_row(site) for site in sites_there]
+    wrong = [{"site": name, "error": str(error)} for name, error in errors.items()]
     context.out.result({"sites": rows, "errors": wrong})
     columns = ("site", "publisher", "home", "in_language", "every", "sources")
     context.out.table(columns, [[row[name] for name in columns] for row in rows])
