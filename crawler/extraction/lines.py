@@ -45,7 +45,7 @@ _FOLLOW = re.compile(
     r"\b(?:telegram|facebook|twitter|x|google news|whatsapp|viber|youtube|instagram|linkedin)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_LONGEST_PEEL, _SENTENCE = 120, 12
+_LONGEST_PEEL, _SENTENCE, _FEWEST_LEFT = 120, 12, 25
 _IS_SOMEONE = re.compile(
     r"\W{0,3}(?:\([^)]{1,40}\) )?(?:is|was|has|covers|writes|reports|works|joined|serves|leads|ist"
     r"|schreibt|arbeitet|est|écrit|es|escribe|è|scrive|jest|pisze|är|je)\b"
@@ -88,6 +88,7 @@ def clean_lines(
     tail = set(stories[-_TAIL:])
     teasers = find_teasers(blocks, host=host)
     repeated = _repeats(blocks)
+    total = sum(block.length for block in blocks if block.is_story)
     expects_link = False
     for index, block in enumerate(blocks):
         following = blocks[index + 1 : index + 4]
@@ -103,6 +104,9 @@ def clean_lines(
             expects_link = rule == "line:also_read" and not block.links
         if rule is None and block.is_story:
             rule = _repeated(block, len(out.kept), known, following)
+            # Of a page that is no more than its own standfirst, that is the story.
+            if rule == "description_repeated" and total - block.length < _FEWEST_LEFT:
+                rule = None
             rule = rule or _whole_line(
                 block, known, is_tail=index in tail, is_first=len(out.kept) < _FIRST
             )

@@ -201,3 +201,9 @@ def test_two_megabytes_of_hostile_markup_take_seconds(markup: str) -> None:
     extract(html, URL)
     # 0.2 to 2 seconds were measured; a shared machine may be slow.
     assert time.process_time() - start < 8
+
+
+def test_page_that_is_only_its_standfirst_keeps_it_as_the_story() -> None:
+    head = f'<meta name="description" content="{STORY[0]}">'
+    html = page(f'<p class="intro">{STORY[0]}</p>', "<p>Producer: Anna Petrou</p>", head=head)
+    assert STORY[0] in body_of(html)
