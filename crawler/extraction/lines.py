@@ -82,37 +82,16 @@ def clean_lines(
     where a rule knows them.
     """
     out = Cleaned()
-    blocks = _peeled(blocks, known)
-    stories = [index for index, block in enumerate(blocks) if block.is_story]
-    first, last = (stories[0], stories[-1]) if stories else (0, -1)
-    tail = set(stories[-_TAIL:])
-    teasers = find_teasers(blocks, host=host)
-    repeated = _repeats(blocks)
-    total = sum(block.length for block in blocks if block.is_story)
+    story = _Whole(_peeled(blocks, known), known=known, furniture=furniture, host=host)
     expects_link = False
-    for index, block in enumerate(blocks):
-        following = blocks[index + 1 : index + 4]
-        rule = furniture_rule(block.text, furniture)
-        if rule is None and index in teasers:
-            rule = "line:teaser"
-        elif rule is None and id(block) in repeated:
-            rule = "line:repeated"
-        elif rule is None and expects_link and _is_link(block):
+    for index, block in enumerate(story.blocks):
+        rule = story.rule_of_place(index)
+        if rule is None and expects_link and _is_link(block):
             rule = "line:also_read"
         else:
-            rule = rule or _also_read(block, following[:1])
+            rule = rule or _also_read(block, story.blocks[index + 1 : index + 2])
             expects_link = rule == "line:also_read" and not block.links
-        if rule is None and block.is_story:
-            rule = _repeated(block, len(out.kept), known, following)
-            # Of a page that is no more than its own standfirst, that is the story.
-            if rule == "description_repeated" and total - block.length < _FEWEST_LEFT:
-                rule = None
-            rule = rule or _whole_line(
-                block, known, is_tail=index in tail, is_first=len(out.kept) < _FIRST
-            )
-            rule = rule or _after_promo(block)
-        elif rule is None and first < index < last and block.length >= _FIRST:
-            rule = "not_story"
+        rule = rule or story.rule_of_text(index, kept=len(out.kept))
         if rule is not None:
             _take(out, block, rule)
         elif block.is_story:
@@ -164,6 +143,44 @@ def _part_of(block: Block, text: str) -> Block:
     links = [link for link in block.links if link[0] in text]
     chars = sum(len("".join(name.split())) for name, _ in links)
     return replace(block, text=text, links=links, link_chars=chars, words=tuple(tokens(text)))
+
+
+class _Whole:
+    """All blocks of the story's box: what a line is shows by its place among the others."""
+
+    def __init__(
+        self, blocks: list[Block], *, known: Known, furniture: Furniture | None, host: str
+    ) -> None:
+        stories = [index for index, block in enumerate(blocks) if block.is_story]
+        self.blocks, self.known, self.furniture = blocks, known, furniture
+        self.first, self.last = (stories[0], stories[-1]) if stories else (0, -1)
+        self.tail = set(stories[-_TAIL:])
+        self.teasers = find_teasers(blocks, host=host)
+        self.repeated = _repeats(blocks)
+        self.length = sum(blocks[index].length for index in stories)
+
+    def rule_of_place(self, index: int) -> str | None:
+        """Return the rule of a block that the site, another story's card or the page repeats."""
+        block = self.blocks[index]
+        if rule := furniture_rule(block.text, self.furniture):
+            return rule
+        if index in self.teasers:
+            return "line:teaser"
+        return "line:repeated" if id(block) in self.repeated else None
+
+    def rule_of_text(self, index: int, *, kept: int) -> str | None:
+        """Return the rule of a line by what it says; `kept` lines of the story are before it."""
+        block = self.blocks[index]
+        if not block.is_story:
+            is_inside = self.first < index < self.last and block.length >= _FIRST
+            return "not_story" if is_inside else None
+        rule = _repeated(block, kept, self.known, self.blocks[index + 1 : index + 4])
+        # Of a page that is no more than its own standfirst, that is the story.
+        if rule == "description_repeated" and self.length - block.length < _FEWEST_LEFT:
+            rule = None
+        is_tail, is_first = index in self.tail, kept < _FIRST
+        rule = rule or _whole_line(block, self.known, is_tail=is_tail, is_first=is_first)
+        return rule or _after_promo(block)
 
 
 def _after_promo(block: Block) -> str | None:
