@@ -18,7 +18,7 @@ from pipelines.model import RemovedBlock
 LONGEST_TEXT = 300
 # Where pages without paragraphs have their text.
 _TEXT_BOXES = ("div", "td", "section", "article")
-_LONG_TEXT, _LONG_PIECE = 40, 80
+_LONG_TEXT, _LONG_PIECE = 40, 40
 _WORD = re.compile(r"[a-z0-9]+|[A-Z]+(?![a-z])|[A-Z][a-z0-9]*")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _ROOTS = frozenset(("html", "head", "body", "main"))
