@@ -18,7 +18,7 @@ demo: $(READY)
 	$(BIN)/sitrep demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak

@@ -20,6 +20,16 @@ CHECKOUT = Path(__file__).parents[1]
 PATIENCE_SECONDS = 120
 
 
+# The system's own account of a finished child, which no polling can miss.
+_MEASURE = """
+import pathlib, resource, subprocess, sys
+status = subprocess.call([sys.executable, "-m", "crawler", *sys.argv[2:]])
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+pathlib.Path(sys.argv[1]).write_text(str(peak))
+sys.exit(status)
+"""
+
+
 @dataclass
 class Installation:
     """A user's folder: lake, state and site files in it, and `sitrep` to run there."""
@@ -28,6 +38,8 @@ class Installation:
     newsroom: Newsroom | None = None
     settings: dict[str, str] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
+    # What the largest process of the last `measured` run had resident, in kilobytes.
+    peak_kilobytes: int = 0
 
     @property
     def env(self) -> dict[str, str]:
@@ -40,16 +52,24 @@ class Installation:
             **self.settings,
         }
 
+    def measured(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `sitrep` here as `run` does, and keep the peak of its processes' memory."""
+        note = self.folder / "peak"
+        done = self.run(str(note), *arguments, check=check, program=("-c", _MEASURE))
+        self.peak_kilobytes = int(note.read_text())
+        return done
+
     def run(
         self,
         *arguments: str,
         check: bool = True,
         stdin: str | None = None,
         settings: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "crawler"),
     ) -> subprocess.CompletedProcess[str]:
         """Run `sitrep` here; with `check`, fail the test unless it exits 0."""
         done = subprocess.run(
-            [sys.executable, "-m", "crawler", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=self.folder,
             env=self.env | dict(settings or {}),
             input=stdin,
