@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
+# -qq: an old pip warns of an extra it cannot match, whose package the lock names besides.
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo test soak services lint lock clean
 help:
