@@ -170,7 +170,7 @@ class Ingest:
         comparable = await self._like_with_like(before, read)
         if self._is_other_story(read, comparable):
             return self._new(read)
-        return await self._again(read, known, comparable, is_moved=moved is not None)
+        return await self._again(read, known, before, comparable, is_moved=moved is not None)
 
     def _known(self, page: Page, site: Site) -> ArticleState | None:
         for url in dict.fromkeys((page.url, page.requested_url)):
@@ -187,8 +187,10 @@ class Ingest:
         if not read.article.article_body:
             return None
         name, canonical = read.site.name, read.canonical
-        named = self._ledger.article_at(name, canonical) if canonical else None
-        found = [named] if named else self._ledger.claimants(name, read.answered)
+        found = self._ledger.claimants(name, read.answered)
+        if canonical is not None:
+            named = self._ledger.article_at(name, canonical)
+            found = [named] if named else [*found, *self._ledger.claimants(name, canonical)]
         return next((one for one in found if one.content_hash == read.article.content_hash), None)
 
     async def _moved_from(self, read: _Reading, known: ArticleState | None) -> ArticleState | None:
@@ -277,12 +279,17 @@ class Ingest:
         """Know a print version by its story, or a story by its print version."""
         if read.canonical is not None and read.canonical != read.answered:
             return self._unchanged(read, other)
-        return self._read_anew(read, other)
+        return self._read_anew(read, other, self._ledger.current(other.article_id))
 
     async def _again(
-        self, read: _Reading, known: ArticleState, comparable: Article, *, is_moved: bool
+        self,
+        read: _Reading,
+        known: ArticleState,
+        before: Revision,
+        comparable: Article,
+        *,
+        is_moved: bool,
     ) -> Outcome:
-        before = self._ledger.current(known.article_id)
         article = await self._with_lasting_hints(read, before, comparable)
         read = replace(read, article=article)
         if change := changes(comparable, article):
@@ -295,11 +302,10 @@ class Ingest:
                 location=read.page.location,
             )
             return self._recorded(read, revision, Verdict.CHANGED, known)
-        return self._read_anew(read, known) if is_moved else self._unchanged(read, known)
+        return self._read_anew(read, known, before) if is_moved else self._unchanged(read, known)
 
-    def _read_anew(self, read: _Reading, known: ArticleState) -> Outcome:
+    def _read_anew(self, read: _Reading, known: ArticleState, before: Revision) -> Outcome:
         """Write the same version down again, at its new address: nothing its publisher wrote."""
-        before = self._ledger.current(known.article_id)
         revision = next_extraction(
             before,
             settled(before.article, read.article),

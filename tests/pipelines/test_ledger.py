@@ -165,7 +165,8 @@ def test_a_lease_has_one_holder_and_is_free_when_that_process_is_killed(tmp_path
     file = tmp_path / "locks" / "site.lock"
     code = (
         "import sys, time; from pathlib import Path; from pipelines.lease import FileLease;"
-        "lease = FileLease(Path(sys.argv[1])); print(lease.try_acquire(), flush=True); time.sleep(60)"
+        "lease = FileLease(Path(sys.argv[1])); print(lease.try_acquire(), flush=True);"
+        "time.sleep(60)"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(file)],
