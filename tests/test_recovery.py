@@ -156,7 +156,9 @@ def test_a_kill_between_lake_and_state_doubles_nothing(tmp_path):
         assert site.asked(story(1).path) == 1
 
 
-@pytest.mark.parametrize("how", ["the next crawl", "doctor --rebuild"])
+@pytest.mark.parametrize(
+    "how", ["the next crawl", pytest.param("doctor --rebuild", marks=pytest.mark.soak)]
+)
 def test_a_lost_state_is_made_again_from_the_lake(tmp_path, how):
     with LivingSite() as site:
         site.put(*(story(n) for n in range(1, 6)))
@@ -221,6 +223,7 @@ def test_no_process_outlives_a_crawler_that_was_killed(tmp_path):
         assert alive == []
 
 
+@pytest.mark.soak
 def test_a_spool_file_that_a_live_process_writes_is_left_alone(tmp_path):
     with LivingSite("slipway_post") as slow, LivingSite("dock_times") as other:
         slow.put(story(1))
