@@ -54,6 +54,7 @@ DOWNLOADER_MIDDLEWARES: dict[str, int | None] = {
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
     "crawler.middlewares.robots.RobotsMiddleware": 100,
+    "crawler.middlewares.validators.ValidatorsMiddleware": 520,
     # Above the retries (550), so that it sees each answer before it is asked for again.
     "crawler.middlewares.pacing.PacingMiddleware": 560,
     "crawler.middlewares.archive.ArchiveMiddleware": 610,

@@ -556,6 +556,35 @@ def test_a_feed_is_asked_with_its_validator_only_when_all_its_links_are_settled(
     assert sent == [None, None, None, None, '"f"']
 
 
+def test_a_feed_behind_a_redirect_is_asked_with_its_own_validator(user, server):
+    server.stories(1)
+    server.routes["/feed"] = redirect("/rss/", 301)
+    server.routes["/rss/"] = conditional(feed([server.url("/news/1/")]), '"rss"')
+    setup(user, server, feeds=["/feed"])
+    crawl(user)
+    status, again = crawl(user)
+    assert (status, again["skipped"]) == (0, {"known": 1})
+    sent = [(one.path, one.headers.get("if-none-match")) for one in server.requests]
+    assert [one for one in sent if one[0] in {"/feed", "/rss/"}] == [
+        ("/feed", None),
+        ("/rss/", None),
+        ("/feed", None),
+        ("/rss/", '"rss"'),
+    ]
+
+
+def test_an_address_that_leads_elsewhere_takes_no_validator_along(user, server):
+    server.routes["/news/1/"] = conditional(story(1), '"same"')
+    server.routes["/news/2/"] = conditional(story(2), '"same"')
+    server.routes["/feed"] = atom([(server.url("/news/1/"), "2026-03-02T08:00:00Z")])
+    setup(user, server, feeds=["/feed"])
+    crawl(user)
+    server.routes["/news/1/"] = redirect("/news/2/")
+    server.routes["/feed"] = atom([(server.url("/news/1/"), "2026-03-02T10:00:00Z")])
+    status, site = crawl(user)
+    assert (status, site["fetched"], site["not_modified"]) == (0, 1, 0)
+
+
 def test_one_failure_never_fails_a_site_and_a_tenth_is_tolerated(user, server):
     good = server.stories(*range(19))
     server.routes |= {"/news/a": Answer(b"", 403), "/news/b": Answer(b"", 403)}

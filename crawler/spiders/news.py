@@ -350,6 +350,7 @@ class NewsSpider(scrapy.Spider):
             "kind": kind,
             "requested_url": url,
             "download_slot": site.name,
+            "conditional": conditional and not self.plan.is_dry,
         }
         if link is not None:
             meta |= {"link": link, "hints": link.hints}
@@ -357,18 +358,10 @@ class NewsSpider(scrapy.Spider):
             url,
             callback=callback or scrapy.http.request.NO_CALLBACK,
             errback=errback,
-            headers=self._validators(url, site) if conditional else {},
             meta=meta,
             dont_filter=True,
             priority=0 if kind is Kind.ARTICLE else SOURCE_PRIORITY,
         )
-
-    def _validators(self, url: str, site: Site) -> dict[str, str]:
-        known = self.run.ledger.response(site.name, url)
-        if known is None or not known.settled or self.plan.is_dry:
-            return {}
-        headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
-        return {name: value for name, value in headers.items() if value}
 
     def _stop(self) -> None:
         self.crawler.engine.close_spider(self, reason="archive")
