@@ -210,7 +210,7 @@ def test_no_process_outlives_a_crawler_that_was_killed(tmp_path):
         site.put(story(1), story(2))
         installation = settle_in(tmp_path, site)
         process = _start(installation, site.name)
-        site.delay_seconds = 0.5
+        site.delay_seconds = 5  # so that the crawl is still there when it is killed
         assert _wait_for(lambda: site.asked(story(1).path) == 1)
         time.sleep(1)
         family = psutil.Process(process.pid).children(recursive=True)

@@ -224,5 +224,6 @@ def _with_box(site: LivingSite, one: Story, box: str) -> None:
 
 
 def _rows(installation: Installation) -> dict[str, dict[str, Any]]:
-    found = installation.rows("SELECT * EXCLUDE (last_seen), change FROM revisions")
+    newest_last = "SELECT * EXCLUDE (last_seen) FROM revisions ORDER BY revision"
+    found = installation.rows(newest_last)
     return {str(row["url"]): row for row in found}
