@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
 from pipelines.archive import read_page
-from pipelines.deduplicate import relation_of
+from pipelines.deduplicate import relations_of
 from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.ledger import Ledger
 from pipelines.model import Article, Capture, Page, Relation, Revision, Verdict
@@ -55,6 +55,7 @@ class Outcome:
     capture: Capture
     error: str | None = None
     is_duplicate: bool = False
+    unseated: ArticleState | None = None  # what was the original until this article came
 
     @property
     def verdict(self) -> str:
@@ -321,17 +322,28 @@ class Ingest:
     def _recorded(
         self, read: _Reading, revision: Revision, verdict: Verdict, known: ArticleState | None
     ) -> Outcome:
-        relation = relation_of(
+        relations = relations_of(
             revision,
             same_text=self._ledger.articles_with_text(revision.article.content_hash),
             current=known,
             followers=self._ledger.followers(known) if known else 0,
         )
-        state = _article_state(revision, read.site, known=known, new=relation)
-        self._ledger.add_revision(revision, article=state, relation=relation)
+        own = relations[0] if relations else None
+        state = _article_state(revision, read.site, known=known, new=own)
+        self._ledger.add_revision(revision, article=state, relations=relations)
+        unseated = self._unseat(relations[1:], read.page)
         self._add_names(read, revision.article_id)
         logger.info("%s %s: %s (revision %d)", state.site, verdict, state.url, state.revision)
-        return self._closed(read.page, verdict, state)
+        return replace(self._closed(read.page, verdict, state), unseated=unseated)
+
+    def _unseat(self, relations: Sequence[Relation], page: Page) -> ArticleState | None:
+        """Put down that what was the original of a cluster is a copy of an earlier one."""
+        for relation in relations:
+            if old := self._ledger.article(relation.article_id):
+                copy = replace(old, cluster_relation=relation.relation)
+                self._ledger.add_article(page.location.warc_path, copy)
+                return copy
+        return None
 
     def _add_names(self, read: _Reading, article_id: str) -> None:
         """Know the story again by each address that led to it; a canonical link only claims one."""
@@ -398,5 +410,7 @@ def _article_state(
         word_count=revision.article.word_count,
         cluster_id=cluster_id,
         cluster_relation=relation,
+        date_published=revision.article.date_published,
+        date_published_precision=revision.article.date_published_precision,
         first_seen=revision.first_seen,
     )

@@ -120,14 +120,17 @@ class Ledger:
         self._pending[capture.page.location.warc_path].captures.append(bare)
 
     def add_revision(
-        self, revision: Revision, *, article: ArticleState, relation: Relation | None
+        self, revision: Revision, *, article: ArticleState, relations: Iterable[Relation] = ()
     ) -> None:
         pending = self._pending[revision.location.warc_path]
         pending.revisions.append(revision)
         pending.articles[article.article_id] = article
-        if relation is not None:
-            pending.relations.append(relation)
+        pending.relations.extend(relations)
         self._revisions[revision.article_id] = revision
+
+    def add_article(self, warc_path: str, article: ArticleState) -> None:
+        """Know an article otherwise than it was, without a new version of it."""
+        self._pending[warc_path].articles[article.article_id] = article
 
     def add_aliases(
         self, warc_path: str, site: str, url_keys: Iterable[str], article_id: str

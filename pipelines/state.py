@@ -167,6 +167,8 @@ _articles = sa.Table(
     sa.Column("word_count", sa.Integer, nullable=False),
     sa.Column("cluster_id", sa.String(64), nullable=False),
     sa.Column("cluster_relation", sa.String(16), nullable=False),
+    sa.Column("date_published", _UtcTime),
+    sa.Column("date_published_precision", sa.String(16)),
     sa.Column("first_seen", _UtcTime, nullable=False),
     sa.Index("articles_by_text", "content_hash"),
     sa.Index("articles_by_cluster", "cluster_id"),
@@ -246,6 +248,8 @@ class ArticleState:
     word_count: int
     cluster_id: str
     cluster_relation: str
+    date_published: datetime | None = None
+    date_published_precision: str | None = None
     first_seen: datetime
 
 

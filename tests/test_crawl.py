@@ -112,6 +112,16 @@ def test_one_text_on_three_sites_is_one_cluster_with_one_original(crawled):
     )
     assert len({row["cluster_id"] for row in rows}) == 1
     assert sorted(row["cluster_relation"] for row in rows) == ["exact", "exact", "original"]
+    assert crawled.reports[0]["totals"]["duplicates"] == 2
+
+
+def test_the_original_is_the_copy_that_was_published_first_whoever_was_fetched_first(crawled):
+    listed = ", ".join(f"'{url}'" for url in crawled.newsroom.special["copied_story"])
+    rows = crawled.rows(
+        "SELECT cluster_relation FROM articles "
+        f"WHERE url IN ({listed}) ORDER BY date_published, cluster_relation"
+    )
+    assert [row["cluster_relation"] for row in rows] == ["original", "exact", "exact"]
 
 
 def test_a_redirect_is_recorded_and_its_article_stored_once(crawled):

@@ -285,8 +285,15 @@ class NewsSpider(scrapy.Spider):
         elif verdict in {Verdict.NEW, Verdict.CHANGED, Verdict.UNCHANGED}:
             report.counts[verdict] += 1
             report.counts["duplicates"] += outcome.is_duplicate
+            self._count_unseated(outcome)
         self._close_link(request, link_status(outcome.verdict), outcome)
         self.on_progress()
+
+    def _count_unseated(self, outcome: Outcome) -> None:
+        """Count a copy of this run that was taken for the original until an earlier one came."""
+        copy = outcome.unseated
+        if copy is not None and copy.first_seen >= self.run.report.started_at:
+            self.run.report.site(copy.site).counts["duplicates"] += 1
 
     def _count_failure(
         self, request: Request, reason: str, error: str, *, status: LinkStatus | None

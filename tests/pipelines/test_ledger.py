@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.deduplicate import relation_of
 from pipelines.lake import Lake
-from pipelines.lease import FileLease
 from pipelines.ledger import Ledger
-from pipelines.model import Relation, Revision
+from pipelines.model import Revision
 from pipelines.state import ArticleState, State
 from tests.pipelines.conftest import MORNING
 
@@ -47,7 +43,7 @@ def _add(ledger: Ledger, revision: Revision, warc_path: str, **state: Any) -> Ar
             **state,
         }
     )
-    ledger.add_revision(revision, article=known, relation=None)
+    ledger.add_revision(revision, article=known)
     return known
 
 
@@ -107,80 +103,3 @@ def test_followers_are_counted_once_wherever_they_are_known(ledger, story):
     ledger.forget(FIRST)
     _add(ledger, story(3), SECOND, cluster_id=head.article_id, cluster_relation="exact")
     assert ledger.followers(head) == 2
-
-
-# --- exact copies, as a pure decision -----------------------------------------------------------
-
-
-def _state(revision: Revision, cluster: str | None = None) -> ArticleState:
-    return ArticleState(
-        article_id=revision.article_id, site="s", canonical_url="", url="", revision=1,
-        content_hash="", word_count=80, cluster_id=cluster or revision.article_id,
-        cluster_relation="exact" if cluster else "original", first_seen=revision.first_seen,
-    )  # fmt: skip
-
-
-Story = Callable[..., Revision]
-
-
-def test_a_new_copy_follows_the_first_seen(story: Story):
-    old, new = story(1), story(2)
-    new = replace(new, article=replace(new.article, word_count=40))
-    assert relation_of(new, same_text=[_state(old)], current=None) == Relation(
-        article_id=new.article_id, cluster_id=old.article_id, relation="exact"
-    )
-
-
-def test_a_text_under_forty_words_is_joined_to_nothing(story: Story):
-    new = replace(story(2), article=replace(story(2).article, word_count=39))
-    found = relation_of(new, same_text=[_state(story(1))], current=None)
-    assert found == Relation(
-        article_id=new.article_id, cluster_id=new.article_id, relation="original"
-    )
-
-
-def test_an_article_that_others_follow_stays_where_it_is(story: Story):
-    one, other = story(1), story(2)
-    one = replace(one, article=replace(one.article, word_count=80))
-    current = _state(one)
-    assert relation_of(one, same_text=[_state(other)], current=current, followers=1) is None
-    joined = relation_of(one, same_text=[_state(other)], current=current, followers=0)
-    assert joined is not None
-    assert joined.cluster_id == other.article_id
-    assert relation_of(one, same_text=[], current=_state(one, "elsewhere")) is None
-
-
-def test_an_article_whose_copies_came_first_into_the_lake_is_their_original(story: Story):
-    one = replace(story(1), article=replace(story(1).article, word_count=80))
-    copy = _state(story(2), cluster=one.article_id)
-    found = relation_of(one, same_text=[copy], current=None)
-    assert found is not None
-    assert (found.cluster_id, found.relation) == (one.article_id, "original")
-
-
-# --- leases -------------------------------------------------------------------------------------
-
-
-def test_a_lease_has_one_holder_and_is_free_when_that_process_is_killed(tmp_path):
-    file = tmp_path / "locks" / "site.lock"
-    code = (
-        "import sys, time; from pathlib import Path; from pipelines.lease import FileLease;"
-        "lease = FileLease(Path(sys.argv[1])); print(lease.try_acquire(), flush=True);"
-        "time.sleep(60)"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(file)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"True\n"
-    mine = FileLease(file)
-    assert not mine.try_acquire()
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
-    assert mine.try_acquire()
-    assert not FileLease(file).try_acquire()
-    mine.release()
-    assert FileLease(file).try_acquire()
