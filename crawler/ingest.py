@@ -21,6 +21,7 @@ from crawler.site import Site
 from pipelines.archive import read_page
 from pipelines.deduplicate import relations_of
 from pipelines.errors import ArchiveError, ExtractionError
+from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
 from pipelines.model import Article, Capture, Page, Relation, Revision, Verdict
 from pipelines.revise import (
@@ -33,7 +34,8 @@ from pipelines.revise import (
     settled,
     tells_otherwise,
 )
-from pipelines.state import ArticleState, link_status, merged_hints
+from pipelines.state import link_status
+from pipelines.state_tables import ArticleState
 from pipelines.urls import canonical_url, is_home
 
 __all__ = ["Ask", "Ingest", "Outcome", "key_of", "link_status"]

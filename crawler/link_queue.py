@@ -11,9 +11,10 @@ from crawler.ingest import key_of
 from crawler.report import SiteReport
 from crawler.run import Source
 from crawler.site import Site
+from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Link
-from pipelines.state import LinkState, LinkStatus, Listed, merged_hints
+from pipelines.state_tables import LinkState, LinkStatus, Listed
 
 # Reasons that mean: no link to an article of this site at all.
 NO_ARTICLE = frozenset({"not_article", "foreign_host"})

@@ -7,16 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-COUNTS = (
-    "discovered",
-    "fetched",
-    "not_modified",
-    "new",
-    "changed",
-    "unchanged",
-    "duplicates",
-    "failed",
-)
+from pipelines.schema import COUNTS
+
 # A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
 TOLERATED_FAILURES = 1
 TOLERATED_SHARE = 0.1

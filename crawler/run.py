@@ -19,10 +19,12 @@ from crawler.site import Site
 from pipelines.archive import Exchange, RevisitOf, read_page
 from pipelines.content_coding import body_of
 from pipelines.errors import LakeError, SitrepError, StateError
+from pipelines.hints import merged_hints
 from pipelines.lake import ABOUT, Lake
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
-from pipelines.state import ResponseState, SiteState, State, merged_hints
+from pipelines.state import State
+from pipelines.state_tables import ResponseState, SiteState
 from pipelines.warc import header_map, sha1
 
 logger = logging.getLogger(__name__)

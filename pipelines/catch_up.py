@@ -19,14 +19,8 @@ import pyarrow as pa
 from pipelines.lake import Lake
 from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.schema import Row
-from pipelines.state import (
-    ArticleState,
-    LinkState,
-    ResponseState,
-    SiteState,
-    State,
-    link_status,
-)
+from pipelines.state import State, link_status
+from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState
 from pipelines.views import DERIVE, connect, rows_of
 
 logger = logging.getLogger(__name__)

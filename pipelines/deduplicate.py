@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pipelines.model import Relation, Revision
-from pipelines.state import ArticleState
+from pipelines.state_tables import ArticleState
 
 # Walls, notices and captions are alike everywhere; under this many words nothing is joined.
 MIN_WORDS = 40

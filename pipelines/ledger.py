@@ -15,7 +15,8 @@ from pipelines.lake import Lake
 from pipelines.model import Batch, Capture, Kind, Page, Relation, Revision
 from pipelines.publish import publish
 from pipelines.schema import revision_of
-from pipelines.state import ArticleState, LinkState, ResponseState, State
+from pipelines.state import State
+from pipelines.state_tables import ArticleState, LinkState, ResponseState
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from crawler.run import Run
 from crawler.site import Site
 from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
-from pipelines.state import LinkStatus
+from pipelines.state_tables import LinkStatus
 
 logger = logging.getLogger(__name__)
 

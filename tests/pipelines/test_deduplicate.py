@@ -10,7 +10,7 @@ import pytest
 from pipelines.deduplicate import MIN_WORDS, relations_of
 from pipelines.model import Article, RecordLocation, Revision
 from pipelines.revise import first_revision
-from pipelines.state import ArticleState
+from pipelines.state_tables import ArticleState
 
 NOON = datetime(2026, 11, 12, 12, tzinfo=UTC)
 

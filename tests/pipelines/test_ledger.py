@@ -12,7 +12,8 @@ import pytest
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
 from pipelines.model import Revision
-from pipelines.state import ArticleState, State
+from pipelines.state import State
+from pipelines.state_tables import ArticleState
 from tests.pipelines.conftest import MORNING
 
 FIRST, SECOND = "warc/2024/05/r-1.warc.gz", "warc/2024/05/r-2.warc.gz"

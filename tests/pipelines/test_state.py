@@ -12,10 +12,12 @@ from sqlalchemy.dialects import postgresql
 
 from crawler.run import open_lake_and_state
 from crawler.settings import Settings
-from pipelines import state as state_module
+from pipelines import state_tables as tables
 from pipelines.errors import StateError
+from pipelines.hints import merged_hints
 from pipelines.model import Hints, Kind, Link
-from pipelines.state import LinkState, Listed, State, Transaction, merged_hints
+from pipelines.state import State, Transaction
+from pipelines.state_tables import LinkState, Listed
 
 NOW = datetime(2024, 5, 6, 8, 15, 1, 250_000, tzinfo=UTC)
 
@@ -80,7 +82,7 @@ def _put_one_by_one(transaction: Transaction, *links: LinkState) -> None:
 
 
 def test_a_database_that_another_program_holds_is_an_error_with_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(state_module, "BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr("pipelines.state.BUSY_MILLISECONDS", 50)
     state = State.open(f"sqlite:///{tmp_path}/sitrep.db")
     other = sqlite3.connect(tmp_path / "sitrep.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -130,7 +132,7 @@ def test_the_better_source_speaks_and_what_is_gone_stays():
 
 def test_every_table_and_index_is_one_that_postgresql_takes():
     dialect = postgresql.dialect()
-    for table in state_module._metadata.sorted_tables:
+    for table in tables.metadata.sorted_tables:
         assert str(sa.schema.CreateTable(table).compile(dialect=dialect))
         for index in table.indexes:
             assert str(sa.schema.CreateIndex(index).compile(dialect=dialect))

@@ -1,0 +1,217 @@
+"""What the state's tables hold: a record a row, and the columns it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+import sqlalchemy as sa
+
+from pipelines.hints import hints_of, said
+from pipelines.model import NO_HINTS, Hints, Link, RecordLocation
+
+SCHEMA_VERSION = 1
+LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
+LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
+
+
+class _UtcTime(sa.TypeDecorator[datetime]):
+    """A time as ISO 8601 text in UTC, which sorts as it should and which every database keeps."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class _HintsJson(sa.TypeDecorator[Hints]):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Hints | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else json.dumps(said(value))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Hints | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return NO_HINTS if value is None else hints_of(json.loads(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What one source last said of a link: when it was modified and how it is called."""
+
+    modified: str | None = None
+    headline: str | None = None
+
+
+class _ListedJson(sa.TypeDecorator[Mapping[str, Listed]]):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: Mapping[str, Listed] | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> str:
+        return json.dumps({k: asdict(v) for k, v in (value or {}).items()})
+
+    def process_result_value(
+        self,
+        value: str | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> Mapping[str, Listed]:
+        return {k: Listed(**v) for k, v in json.loads(value or "{}").items()}
+
+
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url_key", sa.String(2048), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("found_at", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("hints", _HintsJson, nullable=False),
+    sa.Column("listed", _ListedJson, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("article_id", sa.String(64)),
+    sa.Column("first_seen", _UtcTime, nullable=False),
+    sa.Column("last_fetched", _UtcTime),
+    sa.Index("links_by_status", "site", "status"),
+)
+# One row an address that was answered, whatever it was: what a conditional GET needs, and where
+# the bytes of the last full answer lie.
+responses = sa.Table(
+    "responses",
+    metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url", sa.String(2048), primary_key=True),
+    sa.Column("etag", sa.Text),
+    sa.Column("last_modified", sa.Text),
+    sa.Column("payload_digest", sa.String(128), nullable=False),
+    sa.Column("fetched_at", _UtcTime, nullable=False),
+    sa.Column("warc_path", sa.Text, nullable=False),
+    sa.Column("warc_offset", sa.BigInteger, nullable=False),
+    sa.Column("warc_length", sa.BigInteger, nullable=False),
+    sa.Column("warc_record_id", sa.String(64), nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
+)
+articles = sa.Table(
+    "articles",
+    metadata,
+    sa.Column("article_id", sa.String(64), primary_key=True),
+    sa.Column("site", sa.String(128), nullable=False),
+    sa.Column("canonical_url", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("word_count", sa.Integer, nullable=False),
+    sa.Column("cluster_id", sa.String(64), nullable=False),
+    sa.Column("cluster_relation", sa.String(16), nullable=False),
+    sa.Column("date_published", _UtcTime),
+    sa.Column("date_published_precision", sa.String(16)),
+    sa.Column("first_seen", _UtcTime, nullable=False),
+    sa.Index("articles_by_text", "content_hash"),
+    sa.Index("articles_by_cluster", "cluster_id"),
+)
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url_key", sa.String(2048), primary_key=True),
+    sa.Column("article_id", sa.String(64), nullable=False),
+)
+# Addresses that a page named as its canonical one and that nobody has fetched: only a claim.
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("url_key", sa.String(2048), primary_key=True),
+    sa.Column("article_id", sa.String(64), primary_key=True),
+)
+# The WARC files whose rows of the lake are in here too: a commit's last step leaves its mark.
+batches = sa.Table("batches", metadata, sa.Column("warc_path", sa.String(512), primary_key=True))
+sites = sa.Table(
+    "sites",
+    metadata,
+    sa.Column("site", sa.String(128), primary_key=True),
+    sa.Column("last_run", _UtcTime),
+    sa.Column("last_success", _UtcTime),
+    sa.Column("last_error", sa.Text),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """What is on record of one address that was listed.
+
+    `listed` holds, by the feed, sitemap or listing that named it, what that said last.
+    """
+
+    site: str
+    url_key: str
+    link: Link
+    status: LinkStatus
+    listed: Mapping[str, Listed] = field(default_factory=dict)
+    attempts: int = 0
+    article_id: str | None = None
+    first_seen: datetime
+    last_fetched: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseState:
+    """The last full answer of one address: its validators, its digest, where its bytes are.
+
+    `settled`: every link that it listed was dealt with, so that a 304 may take its place.
+    """
+
+    site: str
+    url: str
+    etag: str | None
+    last_modified: str | None
+    payload_digest: str
+    fetched_at: datetime
+    location: RecordLocation
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArticleState:
+    """What is needed of a stored article to know it again."""
+
+    article_id: str
+    site: str
+    canonical_url: str
+    url: str
+    revision: int
+    content_hash: str
+    word_count: int
+    cluster_id: str
+    cluster_relation: str
+    date_published: datetime | None = None
+    date_published_precision: str | None = None
+    first_seen: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteState:
+    site: str
+    last_run: datetime | None = None
+    last_success: datetime | None = None
+    last_error: str | None = None
