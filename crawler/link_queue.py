@@ -95,8 +95,7 @@ class LinkQueue:
             self._samples -= len(sampled)
             yield from sampled
             return
-        with self._ledger.state.transaction() as transaction:
-            transaction.put_links(changed.values())
+        self._ledger.put_links(changed.values())
         yield from chosen
 
     def close(self, link: Link, status: LinkStatus, capture: Capture | None) -> None:
@@ -115,8 +114,7 @@ class LinkQueue:
         if capture is not None:
             self._ledger.add_link(capture.page.location.warc_path, after)
             return
-        with self._ledger.state.transaction() as transaction:
-            transaction.put_links([after])
+        self._ledger.put_links([after])
 
     def _wants(
         self, link: Link, key: str, before: LinkState | None, report: SiteReport
@@ -145,11 +143,17 @@ class LinkQueue:
     def _record(
         self, link: Link, key: str, before: LinkState | None, *, wanted: bool
     ) -> LinkState | None:
-        """Return what is on record after a link was listed: new links only when they are wanted."""
+        """Return what is on record after a link was listed: new links only when they are wanted.
+
+        A known link that is wanted again is pending until it is answered: else a run that ends
+        before, or a limit, would leave its change on record as seen, and nobody would ask again.
+        """
         if before is None:
             return self._listed(self._new(link, key), link) if wanted else None
         hints = merged_hints(before.link.hints, link.hints)
-        return self._listed(replace(before, link=replace(before.link, hints=hints)), link)
+        status = "pending" if wanted and key not in self._asked else before.status
+        known = replace(before, status=status, link=replace(before.link, hints=hints))
+        return self._listed(known, link)
 
     def _new(self, link: Link, key: str) -> LinkState:
         return LinkState(

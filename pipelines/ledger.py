@@ -145,6 +145,22 @@ class Ledger:
     def add_link(self, warc_path: str, link: LinkState) -> None:
         self._pending[warc_path].links[link.site, link.url_key] = link
 
+    def put_links(self, links: Iterable[LinkState]) -> None:
+        """Put down what is known of links at once; with its capture where that waits for its batch.
+
+        So a commit that comes later does not put back what was known before.
+        """
+        at_once = []
+        for link in links:
+            key = (link.site, link.url_key)
+            waiting = next((p for p in reversed(self._pending.values()) if key in p.links), None)
+            if waiting is None:
+                at_once.append(link)
+            else:
+                waiting.links[key] = link
+        with self.state.transaction() as transaction:
+            transaction.put_links(at_once)
+
     def add_response(self, warc_path: str, response: ResponseState) -> None:
         self._pending[warc_path].responses[response.site, response.url] = response
 

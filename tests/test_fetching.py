@@ -556,6 +556,18 @@ def test_a_feed_is_asked_with_its_validator_only_when_all_its_links_are_settled(
     assert sent == [None, None, None, None, '"f"']
 
 
+def test_a_change_that_a_limit_kept_from_being_asked_for_is_asked_for_later(user, server):
+    links = [server.url(path) for path in server.stories(1, 2)]
+    server.routes["/feed"] = atom([(link, "2026-03-02T08:00:00Z") for link in links])
+    setup(user, server, feeds=["/feed"])
+    crawl(user)
+    server.routes["/feed"] = atom([(link, "2026-03-02T09:30:00Z") for link in links])
+    assert crawl(user, "--limit", "1")[1]["fetched"] == 1
+    assert crawl(user)[1]["fetched"] == 1
+    assert [server.asked(f"/news/{n}/") for n in (1, 2)] == [2, 2]
+    assert crawl(user)[1]["fetched"] == 0
+
+
 def test_a_feed_behind_a_redirect_is_asked_with_its_own_validator(user, server):
     server.stories(1)
     server.routes["/feed"] = redirect("/rss/", 301)
