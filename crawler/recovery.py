@@ -138,7 +138,7 @@ class Recovery:
         site = self._site(page.site)
         if page.status == 200:
             self._ledger.remember(page)
-        if page.kind is not Kind.ARTICLE or _is_redirect(page):
+        if page.kind is not Kind.ARTICLE or page.is_redirect:
             self._ledger.add_capture(Capture(page=page, verdict=_verdict(page)))
             if page.status == 200 and page.kind is not Kind.ROBOTS:
                 self._list_links(page)
@@ -184,10 +184,6 @@ class Recovery:
             return
         queue = LinkQueue(site, self._ledger, limit=0, dates=None, now=self._clock())
         list(queue.choose(found.links, SiteReport(site=site.name), None))
-
-
-def _is_redirect(page: Page) -> bool:
-    return 300 <= page.status < 400 and page.status != 304
 
 
 def _verdict(page: Page) -> str:

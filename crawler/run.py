@@ -91,7 +91,7 @@ class Run:
         self._unsettled[location.warc_record_id] = replace(page, body=b"")
         if page.status == 200:
             self.ledger.remember(page)
-        if page.kind is Kind.ROBOTS or (300 <= page.status < 400 and page.status != 304):
+        if page.kind is Kind.ROBOTS or page.is_redirect:
             self.settle(page, Verdict.DISCOVERY)
         return page
 

@@ -92,6 +92,11 @@ class Page:
     payload_bytes: int
     location: RecordLocation
 
+    @property
+    def is_redirect(self) -> bool:
+        """It leads elsewhere; a 304 does not, it stands for what is on record."""
+        return 300 <= self.status < 400 and self.status != 304
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedBlock:

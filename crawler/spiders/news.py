@@ -147,7 +147,7 @@ class NewsSpider(scrapy.Spider):
             report.sources_failed += 1
             report.error(page.requested_url, error.message)
             reason = "discovery" if page.status in {200, 304} else f"http_{page.status}"
-            if not _is_redirect(page):  # a redirect has its verdict as one
+            if not page.is_redirect:  # a redirect has its verdict as one
                 self.run.settle(page, f"{Verdict.FAILED}:{reason}")
             return
         self.run.settle(page, verdict)
@@ -213,7 +213,7 @@ class NewsSpider(scrapy.Spider):
     async def article(self, response: Response) -> None:
         """Hand an article page on; what it becomes is not the spider's business."""
         page, site = response.meta["page"], response.meta["site"]
-        if _is_redirect(page):  # a redirect has its verdict as one
+        if page.is_redirect:  # a redirect has its verdict as one
             self._count_failure(
                 _request_of(response), f"http_{page.status}", _status_line(page), status="failed"
             )
@@ -333,7 +333,7 @@ class NewsSpider(scrapy.Spider):
             logger.info("%s gave no answer: %s", url, error)
             return 0, None
         page: Page = response.meta["page"]
-        if not 300 <= page.status < 400:
+        if not page.is_redirect:
             gone = page.status >= 400
             self.run.settle(page, f"failed:http_{page.status}" if gone else Verdict.DISCOVERY)
         target = page.headers.get("location")
@@ -386,12 +386,8 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _is_redirect(page: Page) -> bool:
-    return 300 <= page.status < 400 and page.status != 304
-
-
 def _status_line(page: Page) -> str:
-    if not _is_redirect(page):
+    if not page.is_redirect:
         return f"HTTP {page.status}"
     target = page.headers.get("location")
     return f"HTTP {page.status} to {target[:200]}" if target else f"HTTP {page.status} to nowhere"
