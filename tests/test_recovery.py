@@ -210,11 +210,15 @@ def test_no_process_outlives_a_crawler_that_was_killed(tmp_path):
         site.put(story(1), story(2))
         installation = settle_in(tmp_path, site)
         process = _start(installation, site.name)
-        site.delay_seconds = 5  # so that the crawl is still there when it is killed
-        assert _wait_for(lambda: site.asked(story(1).path) == 1)
-        time.sleep(1)
-        family = psutil.Process(process.pid).children(recursive=True)
-        assert family
+        # Workers are made when the first page has come, and are there until its run ends: the
+        # kill is for that time, which is long enough to be seen and too short to be waited for.
+        family: list[psutil.Process] = []
+
+        def has_workers() -> bool:
+            family[:] = psutil.Process(process.pid).children(recursive=True)
+            return len(family) >= 3  # the fork server, its tracker, and a worker
+
+        assert _wait_for(has_workers)
         process.kill()
         process.wait()
         _, alive = psutil.wait_procs(family, timeout=10)
