@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from pipelines.archive import Exchange, WarcWriter
+from pipelines.archive_writer import Exchange, WarcWriter
 from pipelines.errors import SitrepError
 from pipelines.ledger import Ledger
 from pipelines.model import RecordLocation

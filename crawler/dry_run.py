@@ -8,7 +8,7 @@ from typing import Any
 from crawler.ingest import Outcome
 from crawler.run import Run, Source, page_of
 from crawler.site import Site
-from pipelines.archive import Exchange, RevisitOf
+from pipelines.archive_writer import Exchange, RevisitOf
 from pipelines.model import Article, Capture, Page, RecordLocation, Verdict
 
 NOWHERE = RecordLocation(warc_path="", warc_offset=0, warc_length=0, warc_record_id="")

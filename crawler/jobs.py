@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,16 +19,15 @@ from scrapy.settings import Settings as ScrapySettings
 from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Outcome
+from crawler.opening import opened, parts, recovery_of
 from crawler.recovery import Recovery
-from crawler.register import Register
 from crawler.report import RunReport
-from crawler.run import Run, new_run_id, open_lake_and_state
+from crawler.run import Run
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.spiders.news import NewsSpider, Plan
-from pipelines.errors import SitrepError, StateError
+from pipelines.errors import SitrepError
 from pipelines.lake import Lake
-from pipelines.lease import Lease
 from pipelines.model import Article
 from pipelines.state import State
 
@@ -101,33 +100,10 @@ def _sites_of(urls: Sequence[tuple[Site, str]]) -> tuple[Site, ...]:
 
 
 def _store(settings: Settings, plan: Plan, progress: Progress) -> Crawled:
-    lake, state = open_lake_and_state(settings)
-    with ExitStack() as stack:
-        stack.callback(state.close)
-        pool = stack.enter_context(ExtractionPool(settings.workers))
-        run = Run(**_parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
-        free = stack.enter_context(_leased(run, plan))
-        run.sites = free.sites
-        return _run(run, free, progress, recovery=_recovery(run))
-
-
-def rebuild(settings: Settings) -> None:
-    """Make the state again from the lake alone. Raises StateError while a crawl is running."""
-    lake, state = open_lake_and_state(settings)
-    register = Register(settings.sites_folder)
-    with ExitStack() as stack:
-        stack.callback(state.close)
-        for name in register.names:
-            lease = state.lease(name, folder=settings.locks_folder)
-            if not lease.try_acquire():
-                raise StateError(
-                    f"{name} is being crawled", where="state", remedy="wait for its crawl to end"
-                )
-            stack.callback(lease.release)
-        pool = stack.enter_context(ExtractionPool(settings.workers))
-        run = Run(**_parts(settings), lake=lake, state=state, pool=pool)
-        state.clear()
-        _recovery(run).catch_up()
+    with opened(settings, plan.sites) as run:
+        urls = tuple((site, url) for site, url in plan.urls if site in run.sites)
+        free = replace(plan, sites=run.sites, urls=urls)
+        return _run(run, free, progress, recovery=recovery_of(run))
 
 
 def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawled:
@@ -137,17 +113,9 @@ def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawl
         stack.callback(state.close)
         pool = stack.enter_context(ExtractionPool(settings.workers))
         lake = Lake.open(str(folder / "lake"), create=True)
-        run = DryRun(**_parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
+        run = DryRun(**parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
         run.unclaimed = frozenset(unclaimed)
         return _run(run, plan, _silent)
-
-
-def _parts(settings: Settings) -> dict[str, Any]:
-    return {
-        "run_id": new_run_id(datetime.now(UTC)),
-        "settings": settings,
-        "clock": lambda: datetime.now(UTC),
-    }
 
 
 def _run(run: Run, plan: Plan, progress: Progress, *, recovery: Recovery | None = None) -> Crawled:
@@ -203,39 +171,6 @@ class _Watch:
 
     def errored(self) -> None:
         self._run.report.callback_errors += 1
-
-
-def _recovery(run: Run) -> Recovery:
-    own = {site.name for site in run.sites}
-    return Recovery(
-        run.ledger,
-        run.ingest,
-        spool=run.settings.spool_folder,
-        register=Register(run.settings.sites_folder),
-        lease_of=lambda name: None if name in own else _lease(run, name),
-        clock=run.clock,
-    )
-
-
-def _lease(run: Run, site_name: str) -> Lease:
-    return run.state.lease(site_name, folder=run.settings.locks_folder)
-
-
-@contextmanager
-def _leased(run: Run, plan: Plan) -> Iterator[Plan]:
-    """Give the plan less the sites that another process is crawling."""
-    with ExitStack() as held:
-        free = []
-        for site in plan.sites:
-            lease = _lease(run, site.name)
-            if lease.try_acquire():
-                held.callback(lease.release)
-                free.append(site)
-            else:
-                run.report.site(site.name).skipped["busy"] += 1
-        names = {site.name for site in free}
-        urls = tuple((site, url) for site, url in plan.urls if site.name in names)
-        yield replace(plan, sites=tuple(free), urls=urls)
 
 
 def _scrapy_settings(settings: Settings, plan: Plan) -> ScrapySettings:

@@ -16,7 +16,8 @@ from crawler.ingest import Ingest, Outcome, key_of
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
-from pipelines.archive import Exchange, RevisitOf, read_page
+from pipelines.archive import read_page
+from pipelines.archive_writer import Exchange, RevisitOf
 from pipelines.content_coding import body_of
 from pipelines.errors import LakeError, SitrepError, StateError
 from pipelines.hints import merged_hints

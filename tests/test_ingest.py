@@ -18,7 +18,7 @@ from crawler.ingest import Outcome
 from crawler.run import Run, new_run_id, open_lake_and_state
 from crawler.settings import Settings
 from crawler.site import Site, read_site
-from pipelines.archive import Exchange
+from pipelines.archive_writer import Exchange
 from pipelines.doctor import Finding, examine
 from pipelines.lake import Lake
 from pipelines.model import Kind, Page

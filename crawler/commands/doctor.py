@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from crawler import jobs
+from crawler import offline
 from crawler.commands.common import Context, verb
 from pipelines.doctor import Finding, examine
 from pipelines.lake import Lake
@@ -22,7 +22,7 @@ def doctor(context: Context, *, rebuild: bool) -> int:
     Exit status 1 for errors (wrong, missing, doubled); warnings alone exit 0.
     """
     if rebuild:
-        jobs.rebuild(context.settings)
+        offline.rebuild(context.settings)
     findings = _site_files(context)
     lake = Lake.open(context.settings.lake)
     state = State.open(context.settings.state)

@@ -9,7 +9,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from crawler.run import Run
-from pipelines.archive import Exchange
+from pipelines.archive_writer import Exchange
 from pipelines.errors import ArchiveError
 from pipelines.model import NO_HINTS, Kind, Page
 

@@ -22,18 +22,11 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from pipelines.archive import (
-    Exchange,
-    RevisitOf,
-    WarcWriter,
-    claim_dead,
-    read_page,
-    read_pages,
-    warc_path_of,
-    whole_length,
-)
+from pipelines.archive import read_page, read_pages, warc_path_of
+from pipelines.archive_writer import Exchange, RevisitOf, WarcWriter
 from pipelines.errors import ArchiveError
 from pipelines.model import Hints, Kind, RecordLocation
+from pipelines.spool import claim_dead, whole_length
 from pipelines.storage import LocalStorage
 from pipelines.warc import sha1
 
@@ -289,7 +282,7 @@ def test_full_disk_leaves_whole_records_and_says_what_to_do(tmp_path: Path) -> N
         import os, resource, sys
         from datetime import datetime, UTC
         from pathlib import Path
-        from pipelines.archive import Exchange, WarcWriter
+        from pipelines.archive_writer import Exchange, WarcWriter
         from pipelines.errors import ArchiveError
         from pipelines.model import Kind
         now = datetime(2024, 5, 1, tzinfo=UTC)
@@ -324,7 +317,7 @@ def test_spool_of_a_killed_process_is_taken_up_and_a_live_one_is_not(tmp_path: P
         import os, signal, sys
         from datetime import datetime, UTC
         from pathlib import Path
-        from pipelines.archive import Exchange, WarcWriter
+        from pipelines.archive_writer import Exchange, WarcWriter
         from pipelines.model import Kind
         now = datetime(2024, 5, 1, tzinfo=UTC)
         for n in (1, 2):
