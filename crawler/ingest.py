@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from pipelines.deduplicate import relations_of
 from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
-from pipelines.model import Article, Capture, Page, Relation, Revision, Verdict
+from pipelines.model import Article, Capture, Kind, Page, Relation, Revision, Verdict
 from pipelines.revise import (
     article_id,
     changes,
@@ -118,6 +119,22 @@ class Ingest:
             return self._refused(page, site, "redirected_home")
         async with self._turns[site.name]:
             return await self._store(_reading(page, site, article))
+
+    async def claims(self, page: Page, site: Site) -> set[tuple[str, str, str]]:
+        """Return what a page of the archive claims of its story's address: (site, key, article).
+
+        Nothing when no story is known by its own address, or it names no other.
+        """
+        known = self._ledger.article_at(site.name, key_of(page.url, site))
+        try:
+            article = await self._pool.extract(page, site) if known else None
+        except ExtractionError:
+            return set()
+        if known is None or article is None:
+            return set()
+        read = _reading(page, site, article)
+        claimed = read.canonical is not None and read.canonical not in {read.answered, read.asked}
+        return {(site.name, str(read.canonical), known.article_id)} if claimed else set()
 
     def _with_known_hints(self, page: Page, site: Site) -> Page:
         link = self._ledger.link(site.name, key_of(page.requested_url, site))
@@ -378,6 +395,20 @@ def _reading(page: Page, site: Site, article: Article) -> _Reading:
         asked=key_of(page.requested_url, site),
         canonical=_key(link, site) if link else None,
     )
+
+
+_CANONICAL = re.compile(rb"<link\b[^>]{0,1000}canonical[^>]{0,1000}>", re.IGNORECASE)
+_HREF = re.compile(rb"\bhref\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
+
+
+def names_another_address(page: Page) -> bool:
+    """Tell, at a glance, whether an article's page may name another address as its canonical."""
+    if page.kind is not Kind.ARTICLE or page.status != 200:
+        return False
+    tag = _CANONICAL.search(page.body)
+    href = _HREF.search(tag[0]) if tag else None
+    own = {page.url.encode(), page.requested_url.encode()}
+    return href is not None and href[1] not in own
 
 
 def _key(url: str, site: Site) -> str | None:

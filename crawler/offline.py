@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from crawler.opening import leased, opened, recovery_of
 from crawler.register import Register
 from crawler.settings import Settings
@@ -17,4 +19,4 @@ def rebuild(settings: Settings) -> None:
                 f"{busy[0]} is being crawled", where="state", remedy="wait for its crawl to end"
             )
         run.state.clear()
-        recovery_of(run).catch_up()
+        asyncio.run(recovery_of(run).catch_up())

@@ -14,17 +14,18 @@ from datetime import datetime
 from pathlib import Path
 
 from crawler.discovery import discover
-from crawler.ingest import Ingest, key_of
+from crawler.ingest import Ingest, key_of, names_another_address
 from crawler.link_queue import LinkQueue
 from crawler.register import Register
 from crawler.report import SiteReport
+from crawler.run import Source
 from crawler.site import Site
 from pipelines.archive import read_page, read_pages, warc_path_of
-from pipelines.catch_up import catch_up
+from pipelines.catch_up import catch_up, mark
 from pipelines.errors import ArchiveError, DiscoveryError, SiteError, SitrepError
 from pipelines.lease import Lease
 from pipelines.ledger import Ledger
-from pipelines.model import Capture, Kind, Page, Verdict
+from pipelines.model import Capture, Kind, Page, RecordLocation, Verdict
 from pipelines.spool import claim_dead
 from pipelines.state import link_status
 
@@ -61,7 +62,7 @@ class Recovery:
 
     async def take_up(self) -> int:
         """Give every pending capture of dead runs its verdict; return how many there were."""
-        self.catch_up()
+        await self.catch_up()
         taken = 0
         for source, warc_path in self._pending_files():
             with ExitStack() as leases:
@@ -70,14 +71,44 @@ class Recovery:
             logger.info("%d pages of an interrupted run were taken up from the archive", taken)
         return taken
 
-    def catch_up(self) -> None:
-        """Bring the state up to the lake, and put down the links that its sources listed."""
+    async def catch_up(self) -> None:
+        """Bring the state up to the lake: to its rows, and to what only the archive tells."""
         ledger = self._ledger
-        for location in catch_up(ledger.lake, ledger.state, key_of=self._key_of):
-            try:
-                self._list_links(read_page(ledger.lake.storage, location))
-            except ArchiveError as error:
-                logger.warning("its links are found when it is asked again: %s", error)
+        found = catch_up(ledger.lake, ledger.state, key_of=self._key_of)
+        for location in found.sources:
+            self._list_again(location)
+        for warc_path in found.warc_paths:
+            await self._claim_again(warc_path)
+        mark(ledger.state, found)
+
+    def _list_again(self, location: RecordLocation) -> None:
+        """Put down what a source listed last; it may answer 304 once all of that is dealt with."""
+        ledger = self._ledger
+        try:
+            page = read_page(ledger.lake.storage, location)
+        except ArchiveError as error:
+            logger.warning("its links are found when it is asked again: %s", error)
+            return
+        known = ledger.response(page.site, page.url)
+        if known is None:
+            return
+        source = Source(site=page.site, response=known)
+        if self._list_links(page, source) and not source.asked:
+            with ledger.state.transaction() as transaction:
+                transaction.put_responses([replace(known, settled=True)])
+
+    async def _claim_again(self, warc_path: str) -> None:
+        """Put down which addresses the articles of a file named as their canonical ones."""
+        ledger, claims = self._ledger, set()
+        try:
+            for page in read_pages(warc_path, storage=ledger.lake.storage):
+                site = self._site(page.site)
+                if site is not None and names_another_address(page):
+                    claims |= await self._ingest.claims(page, site)
+        except ArchiveError as error:
+            logger.warning("the canonical links of its pages are not known again: %s", error)
+        with ledger.state.transaction() as transaction:
+            transaction.put_claims(claims)
 
     def _key_of(self, site_name: str, url: str) -> str | None:
         site = self._site(site_name)
@@ -172,18 +203,19 @@ class Recovery:
         )
         self._ledger.add_link(page.location.warc_path, closed)
 
-    def _list_links(self, page: Page) -> None:
+    def _list_links(self, page: Page, source: Source | None = None) -> bool:
         """Put down as pending what a source lists: until it is asked again it may list others."""
         site = self._site(page.site)
         if site is None:
-            return
+            return False
         try:
             found = discover(page.kind, page.body, page.url, site=site, headers=page.headers)
         except DiscoveryError as error:
             logger.warning("%s: %s", page.url, error)
-            return
+            return False
         queue = LinkQueue(site, self._ledger, limit=0, dates=None, now=self._clock())
-        list(queue.choose(found.links, SiteReport(site=site.name), None))
+        list(queue.choose(found.links, SiteReport(site=site.name), source))
+        return True
 
 
 def _verdict(page: Page) -> str:

@@ -1,7 +1,7 @@
 """The state made equal to the lake: after a commit that was cut short, or from nothing.
 
-The lake is the only truth. What the state has beyond it (what each source last said of a link,
-canonical links that nobody has fetched) is lost with the state, and found again as sites are read.
+The lake is the only truth. What its rows do not tell (what each source last listed, which address
+a page named as its canonical one) is in the archive; whoever catches up reads it there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pipelines.schema import Row
 from pipelines.state import State, link_status
 from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState
 from pipelines.views import DERIVE, connect, rows_of
+from pipelines.warc import place_in_time
 
 logger = logging.getLogger(__name__)
 
@@ -43,29 +44,46 @@ class _Found:
     last_fetched: dict[str, datetime] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaughtUp:
+    """What was put into the state: WARC files, and where the last answers of sources lie."""
+
+    warc_paths: tuple[str, ...] = ()
+    sources: tuple[RecordLocation, ...] = ()
+
+
 def missing_batches(lake: Lake, state: State) -> set[str]:
     """Return the WARC files that are committed to the lake and not known to the state."""
     return lake.committed_warcs() - state.batches()
 
 
-def catch_up(lake: Lake, state: State, *, key_of: KeyOf) -> list[RecordLocation]:
-    """Put into the state what the lake holds and it does not.
+def catch_up(lake: Lake, state: State, *, key_of: KeyOf) -> CaughtUp:
+    """Put into the state what the rows of the lake hold and it does not.
 
-    Returns where the last answers of feeds and their like lie among what was missing: links that
-    they list may be known to nobody.
+    Repeated, it does the same again, until `mark` is told that the archive was read too.
     """
     with lake.lock():
         missing = missing_batches(lake, state)
         if not missing:
-            return []
+            return CaughtUp()
         logger.warning("the state lacks %d WARC files of the lake; it is brought up", len(missing))
         with connect(lake) as connection:
             connection.register("missing", pa.table({"warc_path": sorted(missing)}))
             articles = _articles(connection)
             found = _read(_captures(connection), state, key_of)
         _name(articles, found, key_of)
-        _save(state, articles, found, missing)
-        return list(found.sources.values())
+        _save(state, articles, found)
+        return CaughtUp(
+            warc_paths=tuple(sorted(missing, key=place_in_time)),
+            sources=tuple(found.sources.values()),
+        )
+
+
+def mark(state: State, done: CaughtUp) -> None:
+    """Put down that the state has all of these files."""
+    with state.transaction() as transaction:
+        for warc_path in done.warc_paths:
+            transaction.put_batch(warc_path)
 
 
 def _articles(connection: duckdb.DuckDBPyConnection) -> list[ArticleState]:
@@ -131,9 +149,11 @@ def _add_link(row: Row, found: _Found, known: State | None, key_of: KeyOf) -> No
     new = LinkState(
         site=site, url_key=asked, link=link, status="pending", first_seen=row["fetched_at"]
     )
+    status = link_status(row["verdict"])
     found.links[site, asked] = replace(
         before or new,
-        status=link_status(row["verdict"]),
+        status=status,
+        attempts=(before.attempts if before else 0) + 1 if status == "failed" else 0,
         article_id=row["article_id"] or (before.article_id if before else None),
         last_fetched=row["fetched_at"],
     )
@@ -146,9 +166,7 @@ def _name(articles: Collection[ArticleState], found: _Found, key_of: KeyOf) -> N
             found.aliases[article.site, article.canonical_url] = article.article_id
 
 
-def _save(
-    state: State, articles: Collection[ArticleState], found: _Found, missing: Collection[str]
-) -> None:
+def _save(state: State, articles: Collection[ArticleState], found: _Found) -> None:
     by_site: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for (site, key), article_id in found.aliases.items():
         by_site[site][key] = article_id
@@ -161,8 +179,6 @@ def _save(
         transaction.put_responses(found.responses.values())
         for note in notes:
             transaction.put_site(note)
-        for warc_path in missing:
-            transaction.put_batch(warc_path)
 
 
 def _note(state: State, site: str, when: datetime) -> SiteState:
