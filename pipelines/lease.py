@@ -8,11 +8,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 
 class Lease(Protocol):
@@ -49,30 +52,61 @@ class FileLease:
             self._descriptor = None
 
 
+class Session:
+    """The one connection that holds all PostgreSQL leases of a process.
+
+    One for each would use up the server's connections with the first few dozen sites.
+    """
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._held: set[int] = set()
+        self._mutex = threading.Lock()
+
+    def try_lock(self, key: int) -> bool:
+        with self._mutex:
+            # To its own session PostgreSQL would give a lock a second time.
+            if key in self._held:
+                return False
+            if self._connection is None:
+                connection = self._engine.connect()
+                self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not self._connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key))):
+                return False
+            self._held.add(key)
+            return True
+
+    def unlock(self, key: int) -> None:
+        with self._mutex:
+            if self._connection is None or key not in self._held:
+                return
+            self._held.discard(key)
+            with suppress(DBAPIError):  # a session that has ended holds nothing
+                self._connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+            if not self._held:
+                self._connection.close()
+                self._connection = None
+
+
 class SessionLease:
     """A PostgreSQL advisory lock: for all machines whose state is one database.
 
     Held by a connection of its own, so that the server frees it when that ends.
     """
 
-    def __init__(self, engine: Engine, name: str):
-        self._engine = engine
+    def __init__(self, session: Session, name: str):
+        self._session = session
         # The key is a signed 64-bit number; two names that share one are not to be expected.
         digest = hashlib.blake2b(f"sitrep:{name}".encode(), digest_size=8).digest()
         self._key = int.from_bytes(digest, "big", signed=True)
-        self._connection: Connection | None = None
+        self._is_held = False
 
     def try_acquire(self) -> bool:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(self._key))):
-            connection.close()
-            return False
-        self._connection = connection
-        return True
+        self._is_held = self._is_held or self._session.try_lock(self._key)
+        return self._is_held
 
     def release(self) -> None:
-        if self._connection is not None:
-            # Closing gives the session back to the pool, with its locks.
-            self._connection.execute(sa.select(sa.func.pg_advisory_unlock(self._key)))
-            self._connection.close()
-            self._connection = None
+        if self._is_held:
+            self._session.unlock(self._key)
+            self._is_held = False

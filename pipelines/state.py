@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
-from pipelines.lease import FileLease, Lease, SessionLease
+from pipelines.lease import FileLease, Lease, Session, SessionLease
 from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.state_tables import (
     SCHEMA_VERSION,
@@ -43,6 +43,7 @@ class State:
 
     def __init__(self, engine: Engine):
         self._engine = engine
+        self._session = Session(engine)
 
     @classmethod
     def open(cls, url: str) -> State:
@@ -120,7 +121,7 @@ class State:
         A file in `folder` where the state is a file; the database itself where it is a server.
         """
         if self.dialect == "postgresql":
-            return SessionLease(self._engine, name)
+            return SessionLease(self._session, name)
         return FileLease(folder / f"{name}.lock")
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import sqlalchemy as sa
 
 REQUIRE = "SITREP_REQUIRE_SERVICES"
 
@@ -46,6 +47,15 @@ def server() -> Iterator[str]:
         _server(binaries, Path(folder)) as url,
     ):
         yield url
+
+
+def fresh_database(url: str, name: str) -> str:
+    """Make an empty database on the server at `url`; return its URL."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{url.rpartition('/')[0]}/{name}"
 
 
 @contextmanager

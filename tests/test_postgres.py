@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fixtures.newsroom import Newsroom
-from pipelines.state import State
 from tests import postgres
 from tests.installation import install
 
@@ -34,15 +33,3 @@ def test_a_crawl_with_its_state_on_postgresql_gives_the_same_articles(
     assert first["totals"]["duplicates"] == 2
     assert second["totals"]["changed"] >= 5
     assert installation.json("doctor")["ok"]
-
-
-def test_a_lease_keeps_others_out_until_its_session_ends(tmp_path: Path, url: str):
-    one, other = State.open(url), State.open(url)
-    mine, theirs = (state.lease("gazette", folder=tmp_path) for state in (one, other))
-    assert mine.try_acquire()
-    assert not theirs.try_acquire()
-    mine.release()
-    assert theirs.try_acquire()
-    theirs.release()
-    other.close()
-    one.close()

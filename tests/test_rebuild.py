@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from fixtures.newsroom import Newsroom
 from tests import postgres
@@ -41,11 +40,7 @@ def _lose_state(installation: Installation, server: str | None) -> None:
     if server is None:
         shutil.rmtree(installation.folder / "state")
         return
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text("CREATE DATABASE fresh"))
-    engine.dispose()
-    installation.settings["SITREP_STATE"] = f"{server.rpartition('/')[0]}/fresh"
+    installation.settings["SITREP_STATE"] = postgres.fresh_database(server, "fresh")
 
 
 def test_after_a_rebuild_a_crawl_asks_what_it_would_have_asked(tmp_path, newsroom, server):

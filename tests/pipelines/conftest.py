@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,11 @@ from pipelines.model import (
     RemovedBlock,
     Revision,
 )
+from tests import postgres
 
 MORNING = datetime(2024, 5, 1, 6, 0, tzinfo=UTC)
+
+_NUMBERS = count(1)
 
 Story = Callable[..., Revision]
 BatchOf = Callable[..., Batch]
@@ -124,3 +128,23 @@ def batch_of() -> BatchOf:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake.open(str(tmp_path / "the lake"), create=True)
+
+
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
+)
+def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Each kind of state there is: the URL of a server, or None for files."""
+    if request.param == "sqlite":
+        yield None
+    else:
+        with postgres.server() as url:
+            yield url
+
+
+@pytest.fixture
+def state_url(server: str | None, tmp_path: Path) -> str:
+    """Where a state may be made that nobody has written to."""
+    if server is None:
+        return f"sqlite:///{tmp_path}/state/sitrep.db"
+    return postgres.fresh_database(server, f"test_{next(_NUMBERS)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ FIRST, SECOND = "warc/2024/05/r-1.warc.gz", "warc/2024/05/r-2.warc.gz"
 
 
 @pytest.fixture
-def ledger(lake: Lake, tmp_path: Path) -> Iterator[Ledger]:
-    state = State.open(f"sqlite:///{tmp_path}/sitrep.db")
+def ledger(lake: Lake, state_url: str) -> Iterator[Ledger]:
+    state = State.open(state_url)
     yield Ledger(lake, state)
     state.close()
 

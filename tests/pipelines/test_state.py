@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from crawler.run import open_lake_and_state
 from crawler.settings import Settings
-from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.hints import merged_hints
 from pipelines.model import Hints, Kind, Link
@@ -23,8 +20,10 @@ NOW = datetime(2024, 5, 6, 8, 15, 1, 250_000, tzinfo=UTC)
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State.open(f"sqlite:///{tmp_path}/state/sitrep.db")
+def state(state_url: str) -> Iterator[State]:
+    state = State.open(state_url)
+    yield state
+    state.close()
 
 
 def _link(key: str, **changes: object) -> LinkState:
@@ -99,8 +98,8 @@ def test_what_is_no_database_is_an_error_with_its_name(tmp_path):
         State.open(f"sqlite:///{tmp_path}/sitrep.db")
 
 
-def test_a_state_of_another_lake_is_refused_and_nothing_is_written(tmp_path):
-    first = Settings(lake=str(tmp_path / "one"), state=f"sqlite:///{tmp_path}/sitrep.db")
+def test_a_state_of_another_lake_is_refused_and_nothing_is_written(tmp_path, state_url):
+    first = Settings(lake=str(tmp_path / "one"), state=state_url)
     open_lake_and_state(first)[1].close()
     other = first.model_copy(update={"lake": str(tmp_path / "two")})
     with pytest.raises(StateError, match="not there"):
@@ -112,10 +111,20 @@ def test_a_state_of_another_lake_is_refused_and_nothing_is_written(tmp_path):
         open_lake_and_state(other)
 
 
-def test_a_state_of_a_newer_program_is_refused(tmp_path, state):
+def test_a_state_of_a_newer_program_is_refused(state_url, state):
     state.set_note("schema_version", "99")
     with pytest.raises(StateError, match="newer"):
-        State.open(f"sqlite:///{tmp_path}/state/sitrep.db")
+        State.open(state_url)
+
+
+def test_what_is_cleared_is_empty_and_still_the_state_of_its_lake(state):
+    state.belongs_to("a lake")
+    with state.transaction() as transaction:
+        transaction.put_links([_link("https://x.example/a")])
+        transaction.put_batch("warc/2024/05/r-1.warc.gz")
+    state.clear()
+    assert (state.pending_links("s"), state.batches()) == ([], set())
+    assert state.note("lake_id") == "a lake"
 
 
 def test_the_better_source_speaks_and_what_is_gone_stays():
@@ -128,11 +137,3 @@ def test_the_better_source_speaks_and_what_is_gone_stays():
     newer = Hints(source="feed", headline="Another title")
     assert merged_hints(feed, newer).headline == "Another title"
     assert merged_hints(feed, newer).authors == ("A. B.",)
-
-
-def test_every_table_and_index_is_one_that_postgresql_takes():
-    dialect = postgresql.dialect()
-    for table in tables.metadata.sorted_tables:
-        assert str(sa.schema.CreateTable(table).compile(dialect=dialect))
-        for index in table.indexes:
-            assert str(sa.schema.CreateIndex(index).compile(dialect=dialect))
