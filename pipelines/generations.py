@@ -12,7 +12,6 @@ are made of their content: under one name there is never anything else.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -22,6 +21,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from pipelines import sums
 from pipelines.errors import LakeError
 from pipelines.storage import fsync, make_folder
 
@@ -56,12 +56,16 @@ def current(lake: Path) -> tuple[str, Manifest] | None:
         return None
     name = link.readlink().name
     try:
-        said = json.loads(_manifest_path(lake, name).read_bytes())
-        return name, Manifest(**said)
+        return name, read_manifest(lake, name)
     except (OSError, ValueError, TypeError) as error:
         # Readable as it is, but what it was made of is unknown: to be built anew.
         logger.warning("%s: its manifest cannot be read (%s)", link, error)
         return None
+
+
+def read_manifest(lake: Path, name: str) -> Manifest:
+    """Return the manifest of a generation. Raises OSError, ValueError, TypeError."""
+    return Manifest(**sums.unsealed(_manifest_path(lake, name).read_bytes()))
 
 
 def current_parts(lake: Path) -> list[Path] | None:
@@ -122,7 +126,7 @@ class Draft:
         for folder in [*self._folder.iterdir(), self._folder]:
             fsync(folder)
         path = _manifest_path(self._lake, self._name)
-        path.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+        path.write_bytes(sums.sealed(asdict(manifest)))
         fsync(path)
         fsync(path.parent)
         temporary = self._lake / f".{LINK}.{self._name}"
@@ -153,9 +157,8 @@ def sweep(lake: Path, *, now: datetime) -> None:
 
 def _published_before(lake: Path, name: str, when: datetime) -> bool:
     try:
-        said = json.loads(_manifest_path(lake, name).read_bytes())
-        return datetime.fromisoformat(said["published_at"]) < when
-    except (OSError, ValueError, KeyError, TypeError):
+        return datetime.fromisoformat(read_manifest(lake, name).published_at) < when
+    except (OSError, ValueError, TypeError):
         return False
 
 

@@ -24,9 +24,10 @@ from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from pipelines import delta, sums
 from pipelines.errors import LakeError
 from pipelines.model import Batch
 from pipelines.schema import (
@@ -38,7 +39,7 @@ from pipelines.schema import (
     revision_row,
     run_row,
 )
-from pipelines.storage import Storage, fsync, open_storage
+from pipelines.storage import Storage, open_storage
 from pipelines.warc import place_in_time
 
 logger = logging.getLogger(__name__)
@@ -49,13 +50,12 @@ LOCK = "_lock"
 # Each append carries the time it was recorded at as the version of this application transaction,
 # so that the latest one is known without reading the table.
 _CLOCK = "recorded_at"
-_ZSTD = WriterProperties(compression="ZSTD", compression_level=3)
-# Delta's statistics of the other columns, bodies among them, would only fatten the log.
+# What a reader may skip a file by.
 _STATISTICS = {
-    "revisions": "recorded_at,article_id",
-    "relations": "recorded_at,article_id",
-    "captures": "warc_path,warc_record_id",
-    "runs": "run_id",
+    "revisions": ("recorded_at", "article_id"),
+    "relations": ("recorded_at", "article_id"),
+    "captures": ("warc_path", "warc_record_id"),
+    "runs": ("run_id",),
 }
 
 
@@ -75,6 +75,7 @@ class Lake:
         self.about = about
         self._mutex = threading.RLock()
         self._held = 0
+        self._is_mended = False
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> Lake:
@@ -95,7 +96,8 @@ class Lake:
     def lock(self, *, patience: timedelta = timedelta(minutes=10)) -> Iterator[None]:
         """Hold the lake for commit and publish: one process, one thread at a time.
 
-        Free again when the process ends, however it ends. May be entered again while held.
+        Free again when the process ends, however it ends. May be entered again while held. The
+        first time, what a power cut left half is put aside, so that it is taken up again.
         """
         with self._mutex:
             if self._held:
@@ -104,9 +106,18 @@ class Lake:
             with _locked_file(self.storage.folder / LOCK, patience=patience):
                 self._held += 1
                 try:
+                    self._mend()
                     yield
                 finally:
                     self._held -= 1
+
+    def _mend(self) -> None:
+        if self._is_mended:
+            return
+        with _writing(self.storage.url):
+            for table in TABLES:
+                delta.mend(self.storage, table)
+        self._is_mended = True
 
     def add_warc(self, spool_file: Path, warc_path: str) -> None:
         """Move a closed WARC file into the lake; when it is there already, that is all."""
@@ -124,6 +135,7 @@ class Lake:
         with self.lock():
             recorded_at = self._next_time(now)
             _refuse_doubles(batch)
+            self._sum_up(batch.warc_path)
             # Of two relations of one article in one commit, the later holds.
             newest = {one.article_id: one for one in batch.relations}
             rows = {
@@ -238,25 +250,22 @@ class Lake:
         version = _microseconds(recorded_at)
         done = [Transaction(app_id, version), Transaction(_CLOCK, version)]
         with _writing(self.storage.table_url(name)):
-            write_deltalake(
-                found or self.storage.table_url(name),
+            delta.append(
+                self.storage,
+                name,
                 pa.Table.from_pylist(list(rows), schema=TABLES[name]),
-                mode="append",
-                configuration=None if found else _configuration(name),
-                writer_properties=_ZSTD,
-                commit_properties=CommitProperties(app_transactions=done),
+                table=found,
+                statistics=_STATISTICS[name],
+                transactions=done,
             )
-            self._sync(name)
         return recorded_at
 
-    def _sync(self, name: str) -> None:
-        """Have the disk hold the last append: delta-rs leaves that to the system's leisure."""
-        folder = self.storage.folder / name
-        log = max((folder / "_delta_log").glob("*.json"))
-        actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        added = [folder / one["add"]["path"] for one in actions if "add" in one]
-        for path in [*added, folder, log, log.parent, folder.parent]:
-            fsync(path)
+    def _sum_up(self, warc_path: str) -> None:
+        """Write down the sums of a WARC file, before anything leans on it."""
+        name = warc_path.removesuffix(".warc.gz")
+        if self.storage.exists(warc_path) and not self.storage.exists(sums.at(name)):
+            with _writing(self.storage.url):
+                sums.write(self.storage, name, [warc_path])
 
 
 def connect_offline() -> duckdb.DuckDBPyConnection:
@@ -281,7 +290,7 @@ def _found(storage: Storage) -> None:
         "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
     with _writing(storage.url):
-        storage.replace(ABOUT, json.dumps(about, indent=2).encode() + b"\n")
+        storage.replace(ABOUT, sums.sealed(about))
 
 
 def _read_about(storage: Storage) -> About:
@@ -355,10 +364,6 @@ def _refuse_doubles(batch: Batch) -> None:
                 where=batch.warc_path,
                 remedy="report this: it is a fault of Sitrep",
             )
-
-
-def _configuration(name: str) -> dict[str, str | None]:
-    return {"delta.dataSkippingStatsColumns": _STATISTICS[name]}
 
 
 def _like(found: pa.Table, schema: pa.Schema) -> pa.Schema:

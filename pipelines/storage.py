@@ -110,10 +110,13 @@ class LocalStorage:
         fsync(source)
         if source.stat().st_dev == target.parent.stat().st_dev:
             source.replace(target)
+            fsync(target.parent)
         else:
             _copy_whole(source, target)
+            # The copy is known to the disk before the original is gone.
+            fsync(target.parent)
             source.unlink()
-        fsync(target.parent)
+        fsync(source.parent)
 
     def delete(self, path: str) -> None:
         self._at(path).unlink(missing_ok=True)

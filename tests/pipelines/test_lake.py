@@ -46,7 +46,7 @@ def test_lake_is_found_again_under_the_same_id(tmp_path: Path) -> None:
     made = Lake.open(str(tmp_path / "a" / "lake"), create=True)
     assert Lake.open(str(tmp_path / "a" / "lake"), create=True).lake_id == made.lake_id
     about = json.loads((tmp_path / "a" / "lake" / "_sitrep.json").read_text())
-    assert set(about) == {"lake_id", "schema_version", "state_id", "created_at"}
+    assert set(about) == {"lake_id", "schema_version", "state_id", "created_at", "sha256"}
 
 
 @pytest.mark.parametrize(
