@@ -259,6 +259,7 @@ def page_of(exchange: Exchange, location: RecordLocation) -> Page:
         body=_body(exchange, headers),
         fetched_at=exchange.fetched_at,
         hints=exchange.hints,
+        imported_from=exchange.imported_from,
         payload_digest=sha1(b"" if exchange.status == 304 else exchange.payload),
         payload_bytes=len(exchange.payload),
         location=location,

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from pipelines import warc
 from pipelines.content_coding import decoded
 from pipelines.errors import ArchiveError
-from pipelines.model import Hints, Kind, Page, RecordLocation
+from pipelines.model import Hints, Kind, Origin, Page, RecordLocation
 from pipelines.spool import OPEN_SUFFIX
 from pipelines.storage import Storage
 
@@ -190,6 +190,7 @@ def _page(record: warc.Record, following: warc.Record | None, *, path: str, file
             warc_length=record.length,
             warc_record_id=record.id,
         ),
+        imported_from=origins_of(said),
     )
 
 
@@ -210,6 +211,11 @@ def _hints(said: Mapping[str, Any]) -> Hints:
     for name in Hints.__dataclass_fields__.keys() & said.keys():
         fields[name] = tuple(said[name]) if isinstance(said[name], list) else said[name]
     return Hints(**fields)
+
+
+def origins_of(said: Mapping[str, Any]) -> tuple[Origin, ...]:
+    """Return where a page was imported from, by its metadata record."""
+    return tuple(Origin(**one) for one in said.get("imported_from", ()))
 
 
 def _payload_digest(record: warc.Record, http: _Http) -> str:

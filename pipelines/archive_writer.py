@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from pipelines import warc
 from pipelines.errors import ArchiveError
-from pipelines.model import NO_HINTS, Hints, Kind, RecordLocation
+from pipelines.model import NO_HINTS, Hints, Kind, Origin, RecordLocation
 from pipelines.spool import OPEN_SUFFIX, create
 
 Text = str | bytes
@@ -57,6 +57,7 @@ class Exchange:
     redirected_from: tuple[str, ...] = ()
     hints: Hints = NO_HINTS
     revisit_of: RevisitOf | None = None
+    imported_from: tuple[Origin, ...] = ()
 
 
 class WarcWriter:
@@ -210,7 +211,7 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
         ("WARC-Date", warc.warc_date(exchange.fetched_at)),
         ("Content-Type", "application/json"),
     ]
-    said = {
+    said: dict[str, object] = {
         "site": exchange.site,
         "kind": str(exchange.kind),
         "run_id": exchange.run_id,
@@ -218,6 +219,8 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
         "redirected_from": exchange.redirected_from,
         "hints": {name: value for name, value in asdict(exchange.hints).items() if value},
     }
+    if exchange.imported_from:
+        said["imported_from"] = [asdict(origin) for origin in exchange.imported_from]
     # Escaped, since a hint may hold half a character, which UTF-8 cannot.
     return warc.member(headers, json.dumps(said).encode())
 

@@ -70,12 +70,22 @@ class RecordLocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The record of another archive that a page was imported from: the file's name, no folder."""
+
+    file: str
+    offset: int
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One response as the archive holds it. `body` is decoded of any Content-Encoding.
 
     `requested_url` is the address first asked for; `url` the one that answered, after redirects.
     Header names are lower-case. `payload_digest` and `payload_bytes` speak of the payload as it
-    came over the wire, which is what the archive stores.
+    came over the wire, which is what the archive stores. `imported_from` is empty for what was
+    fetched here; of what was imported, the archive it came from last stands first.
     """
 
     site: str
@@ -91,6 +101,7 @@ class Page:
     payload_digest: str
     payload_bytes: int
     location: RecordLocation
+    imported_from: tuple[Origin, ...] = ()
 
     @property
     def is_redirect(self) -> bool:
