@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -31,6 +31,7 @@ KeyOf = Callable[[str, str], str | None]
 
 _STORED = frozenset({Verdict.NEW, Verdict.CHANGED, Verdict.UNCHANGED, Verdict.NOT_MODIFIED})
 _ARTICLE = tuple(ArticleState.__dataclass_fields__)
+_MISSING = pa.schema([("warc_path", pa.string())])
 
 
 @dataclass(slots=True)
@@ -46,10 +47,14 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaughtUp:
-    """What was put into the state: WARC files, and where the last answers of sources lie."""
+    """What was put into the state: WARC files, and where the last answers of sources lie.
+
+    `recorded_at` is the commit up to which it has all articles of the lake.
+    """
 
     warc_paths: tuple[str, ...] = ()
     sources: tuple[RecordLocation, ...] = ()
+    recorded_at: datetime | None = None
 
 
 def missing_batches(lake: Lake, state: State) -> set[str]:
@@ -64,18 +69,24 @@ def catch_up(lake: Lake, state: State, *, key_of: KeyOf) -> CaughtUp:
     """
     with lake.lock():
         missing = missing_batches(lake, state)
-        if not missing:
+        recorded_at, level = lake.recorded_at(), state.level_with()
+        if not missing and level == recorded_at:
             return CaughtUp()
-        logger.warning("the state lacks %d WARC files of the lake; it is brought up", len(missing))
+        if missing:
+            logger.warning(
+                "the state lacks %d WARC files of the lake; it is brought up", len(missing)
+            )
         with connect(lake) as connection:
-            connection.register("missing", pa.table({"warc_path": sorted(missing)}))
+            connection.register("missing", pa.table({"warc_path": sorted(missing)}, _MISSING))
             articles = _articles(connection)
+            stale = _read_otherwise(connection, level)
             found = _read(_captures(connection), state, key_of)
         _name(articles, found, key_of)
-        _save(state, articles, found)
+        _save(state, {one.article_id: one for one in [*articles, *stale]}.values(), found)
         return CaughtUp(
             warc_paths=tuple(sorted(missing, key=place_in_time)),
             sources=tuple(found.sources.values()),
+            recorded_at=recorded_at,
         )
 
 
@@ -84,6 +95,26 @@ def mark(state: State, done: CaughtUp) -> None:
     with state.transaction() as transaction:
         for warc_path in done.warc_paths:
             transaction.put_batch(warc_path)
+        if done.recorded_at is not None:
+            transaction.put_level(done.recorded_at)
+
+
+def _read_otherwise(
+    connection: duckdb.DuckDBPyConnection, level: datetime | None
+) -> list[ArticleState]:
+    """Return the articles that were read anew, or placed anew among copies, since `level`.
+
+    No capture tells of that: their bytes are those of files that the state has.
+    """
+    sql = f"""
+        SELECT {", ".join(_ARTICLE)} FROM ({DERIVE}) WHERE article_id IN (
+            SELECT article_id FROM revisions_all WHERE recorded_at > ?
+            UNION
+            SELECT article_id FROM relations WHERE recorded_at > ?
+        )
+    """  # noqa: S608 - made of our own columns' names
+    since = level or datetime.min.replace(tzinfo=UTC)
+    return [ArticleState(**row) for row in rows_of(connection, sql, [since, since])]
 
 
 def _articles(connection: duckdb.DuckDBPyConnection) -> list[ArticleState]:

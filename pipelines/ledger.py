@@ -129,6 +129,19 @@ class Ledger:
         pending.relations.extend(relations)
         self._revisions[revision.article_id] = revision
 
+    def add_extraction(
+        self, batch: str, revision: Revision, *, article: ArticleState | None
+    ) -> None:
+        """Put down a version that was read again; `article` where it is the newest of its story."""
+        self._pending[batch].revisions.append(revision)
+        if article is not None:
+            self._pending[batch].articles[article.article_id] = article
+
+    def add_relation(self, batch: str, relation: Relation, *, article: ArticleState) -> None:
+        """Put down another place of an article among its copies."""
+        self._pending[batch].relations.append(relation)
+        self._pending[batch].articles[article.article_id] = article
+
     def add_article(self, warc_path: str, article: ArticleState) -> None:
         """Know an article otherwise than it was, without a new version of it."""
         self._pending[warc_path].articles[article.article_id] = article
@@ -203,9 +216,11 @@ class Ledger:
             captures=tuple(pending.captures),
         )
         with self.lake.lock():
+            is_level = self.state.level_with() == self.lake.recorded_at()
             recorded_at = self.lake.commit(batch, now=now)
             publish(self.lake, now=recorded_at)
-            self._save(warc_path, pending)
+            # A state that lacked something before lacks it still: that is for `catch_up`.
+            self._save(warc_path, pending, level=self.lake.recorded_at() if is_level else None)
         return recorded_at
 
     def forget(self, warc_path: str) -> None:
@@ -215,7 +230,7 @@ class Ledger:
             if self._revisions.get(revision.article_id) is revision:
                 del self._revisions[revision.article_id]
 
-    def _save(self, warc_path: str, pending: _Pending) -> None:
+    def _save(self, warc_path: str, pending: _Pending, *, level: datetime | None) -> None:
         by_site: dict[str, dict[str, str]] = defaultdict(dict)
         for (site, url_key), article_id in pending.aliases.items():
             by_site[site][url_key] = article_id
@@ -227,3 +242,5 @@ class Ledger:
             transaction.put_links(pending.links.values())
             transaction.put_batch(warc_path)
             transaction.put_responses(pending.responses.values())
+            if level is not None:
+                transaction.put_level(level)

@@ -119,11 +119,13 @@ def next_revision(
 def next_extraction(
     before: Revision, article: Article, *, canonical_url: str, location: RecordLocation
 ) -> Revision:
-    """Return the same version read again: nothing that its publisher did."""
+    """Return the same version read again: nothing that its publisher did.
+
+    `change` stays what the publisher had changed in this version, since it is still this version.
+    """
     return replace(
         before,
         extraction=before.extraction + 1,
-        change=(),
         canonical_url=canonical_url,
         article=article,
         location=location,

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from pipelines.well_formed import well_formed
 BUSY_MILLISECONDS = 30_000
 # With the site's name beside it, well under what an index entry may have (see `fitted`).
 MOST_KEY_BYTES = 2_000
+_LEVEL = "recorded_at"
 
 
 class State:
@@ -102,6 +104,7 @@ class State:
                 tables.sites,
             ):
                 transaction.empty(table)
+            transaction.drop_level()
 
     def belongs_to(self, lake_id: str) -> None:
         """Bind a new state to its lake. Raises StateError when it is bound to another one."""
@@ -144,13 +147,18 @@ class State:
     # Reading
 
     def note(self, key: str) -> str | None:
-        """Return a value of the table `meta`: `lake_id`, `schema_version`."""
+        """Return a value of the table `meta`: `lake_id`, `schema_version`, `recorded_at`."""
         rows = self._rows(sa.select(tables.meta.c.value).where(tables.meta.c.key == key))
         return str(rows[0]["value"]) if rows else None
 
     def set_note(self, key: str, value: str) -> None:
         with self.transaction() as transaction:
             transaction.put(tables.meta, [{"key": key, "value": value}])
+
+    def level_with(self) -> datetime | None:
+        """Return the commit of the lake up to which its articles are all here; None: not known."""
+        said = self.note(_LEVEL)
+        return datetime.fromisoformat(said) if said else None
 
     def link(self, site: str, url_key: str) -> LinkState | None:
         query = sa.select(tables.links).where(
@@ -288,6 +296,13 @@ class Transaction:
 
     def put_batch(self, warc_path: str) -> None:
         self.put(tables.batches, [{"warc_path": warc_path}])
+
+    def put_level(self, recorded_at: datetime) -> None:
+        """Put down the commit of the lake up to which its articles are all here."""
+        self.put(tables.meta, [{"key": _LEVEL, "value": recorded_at.isoformat()}])
+
+    def drop_level(self) -> None:
+        self._connection.execute(sa.delete(tables.meta).where(tables.meta.c.key == _LEVEL))
 
     def put_site(self, site: SiteState) -> None:
         self.put(tables.sites, [asdict(site)])
