@@ -13,6 +13,7 @@ from crawler.commands.demo import demo
 from crawler.commands.doctor import doctor
 from crawler.commands.export import export
 from crawler.commands.extract import extract
+from crawler.commands.import_ import import_
 from crawler.commands.query import query
 from crawler.commands.recrawl import recrawl
 from crawler.commands.show import show
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for _verb in (crawl, recrawl, extract, show, query, export, sites, status, doctor, demo):
+for _verb in (crawl, recrawl, import_, extract, show, query, export, sites, status, doctor, demo):
     cli.add_command(_verb)
 
 

@@ -58,6 +58,7 @@ class Outcome:
     capture: Capture
     error: str | None = None
     is_duplicate: bool = False
+    is_older: bool = False  # than what its article is by now: it is no version of it
     unseated: ArticleState | None = None  # what was the original until this article came
 
     @property
@@ -184,7 +185,7 @@ class Ingest:
         before = self._ledger.current(known.article_id)
         if read.page.fetched_at < before.fetched_at:
             # Taken up late from the archive: a later page has told already what became of it.
-            return self._closed(read.page, Verdict.UNCHANGED, known)
+            return replace(self._closed(read.page, Verdict.UNCHANGED, known), is_older=True)
         if _is_form_of(known, read):
             return self._unchanged(read, known)
         comparable = await self._like_with_like(before, read)

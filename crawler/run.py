@@ -68,6 +68,8 @@ class Run:
         self.report = RunReport(run_id=run_id, started_at=clock())
         self.fatal: SitrepError | None = None
         self.on_stop: Callable[[], None] = lambda: None
+        # Whether it asks the sites themselves: their next crawl is due by the last that did.
+        self.is_crawl = True
         self._unsettled: dict[str, Page] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._archivist = Archivist(
@@ -167,7 +169,7 @@ class Run:
         await self._archivist.finish()
         self._settle_sources()
         self.report.finished_at = self.clock()
-        if self.fatal is None:
+        if self.fatal is None and self.is_crawl:
             for site in self.sites:
                 self._note_site(site)
         self.lake.add_run(

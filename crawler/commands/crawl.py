@@ -126,7 +126,7 @@ def _dry_run(
         )
     context.out.result({"sites": told})
     for one in told:
-        skipped = _reasons(one["skipped"]) or "none"
+        skipped = reasons(one["skipped"]) or "none"
         context.out.say(f"{one['site']}: {len(one['would_ask'])} to ask for, skipped {skipped}")
         for ask in one["would_ask"]:
             context.out.say(f"  {ask['reason']:<9} {ask['url']}")
@@ -144,7 +144,7 @@ _COLUMNS = {
 def tell(out: Out, report: Mapping[str, Any]) -> None:
     """Show a run, as `--json` gives it, to people: a line a site, then what could not be had."""
     rows = [
-        [site["site"], *(site[name] for name in _COLUMNS), _reasons(site["skipped"])]
+        [site["site"], *(site[name] for name in _COLUMNS), reasons(site["skipped"])]
         for site in report["sites"]
     ]
     out.table(("site", *_COLUMNS.values(), "skipped"), rows)
@@ -153,5 +153,5 @@ def tell(out: Out, report: Mapping[str, Any]) -> None:
             out.say(f"{site['site']}: {error['url']}: {error['error']}", style="yellow")
 
 
-def _reasons(skipped: Mapping[str, int]) -> str:
+def reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in sorted(skipped.items()))
