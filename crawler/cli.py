@@ -16,6 +16,7 @@ from crawler.commands.extract import extract
 from crawler.commands.import_ import import_
 from crawler.commands.query import query
 from crawler.commands.recrawl import recrawl
+from crawler.commands.reextract import reextract
 from crawler.commands.show import show
 from crawler.commands.sites import sites
 from crawler.commands.status import status
@@ -38,7 +39,9 @@ def cli() -> None:
     """
 
 
-for _verb in (crawl, recrawl, import_, extract, show, query, export, sites, status, doctor, demo):
+for _verb in (
+    crawl, recrawl, reextract, import_, extract, show, query, export, sites, status, doctor, demo,
+):  # fmt: skip
     cli.add_command(_verb)
 
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from crawler import __version__
+from crawler.extraction_pool import ExtractionPool
 from crawler.import_captures import Importer
 from crawler.import_index import ImportIndex
 from crawler.import_survey import FileReport, Survey
 from crawler.opening import leased, opened, recovery_of
+from crawler.reextract import Progress, Reextraction, Report, SiteResult
 from crawler.register import Register
 from crawler.report import RunReport
+from crawler.reread import sites_in
 from crawler.run import Run
 from crawler.settings import Settings
-from pipelines.errors import StateError
+from crawler.site import Site
+from pipelines.errors import SiteError, StateError
+from pipelines.lake import Lake
+from pipelines.ledger import Ledger
+from pipelines.state import State
 
 
 def rebuild(settings: Settings) -> None:
@@ -82,7 +92,10 @@ async def _import(
     files: Sequence[FileReport],
     progress: Callable[[RunReport], None],
 ) -> None:
-    _stop_at_signals(run)
+    def stop() -> None:
+        run.report.is_interrupted = True
+
+    _stop_at_signals(stop)
     await recovery_of(run).take_up()
     importer = Importer(run, index, files)
     importer.note_known()
@@ -94,14 +107,107 @@ async def _import(
     await run.end()
 
 
-def _stop_at_signals(run: Run) -> None:
+def reextract(
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    since: date | None,
+    accept: bool,
+    is_dry: bool,
+    progress: Progress,
+) -> Report:
+    """Read the archive of sites again, all that the lake knows where none is named.
+
+    Raises SiteError for an unknown name, LakeError and StateError where they cannot be used:
+    nothing was written then.
+    """
+    named = Register(settings.sites_folder).sites(names)
+    lake = Lake.open(settings.lake)  # never made here: an archive that is not there is not empty
+    report = Report(
+        run_id=None,
+        started_at=datetime.now(UTC),
+        cores=min(settings.workers, os.cpu_count() or 1),
+    )
+    sites = named or _of_the_lake(settings, lake, report)
+    again = Reextraction(
+        report,
+        at_once=2 * settings.workers,
+        since=since,
+        accept=accept,
+        clock=lambda: datetime.now(UTC),
+        progress=progress,
+    )
+    if is_dry:
+        _preview_reextraction(settings, lake, sites, again)
+    else:
+        _store_reextraction(settings, sites, again)
+    report.finished_at = report.finished_at or datetime.now(UTC)
+    return report
+
+
+def _of_the_lake(settings: Settings, lake: Lake, report: Report) -> list[Site]:
+    """Return the sites that the lake has articles of; what cannot be read is put in the report."""
+    register, sites = Register(settings.sites_folder), []
+    for name in sites_in(lake):
+        if name not in register.files:
+            report.sites.append(SiteResult(site=name, skipped="unknown_site"))
+            continue
+        try:
+            sites.append(register.site(name))
+        except SiteError as error:
+            report.sites.append(SiteResult(site=name, error=str(error)))
+    return sites
+
+
+def _preview_reextraction(
+    settings: Settings, lake: Lake, sites: Sequence[Site], again: Reextraction
+) -> None:
+    with ExitStack() as stack:
+        state = State.open_to_read(settings.state)
+        stack.callback(state.close)
+        if state.note("lake_id") is not None:
+            state.belongs_to(lake.lake_id)
+        pool = stack.enter_context(ExtractionPool(settings.workers))
+        asyncio.run(_reextract(again, Ledger(lake, state), pool, sites, folder=None))
+
+
+def _store_reextraction(settings: Settings, sites: Sequence[Site], again: Reextraction) -> None:
+    report, folder = again.report, settings.state_folder / "reextract"
+    with opened(settings, sites) as run:
+        report.run_id = f"{run.run_id}-reextract"
+        for site in run.report.sites.values():
+            report.sites.append(SiteResult(site=site.site, skipped="busy"))
+        asyncio.run(_reextract(again, run.ledger, run.pool, run.sites, folder=folder, run=run))
+        report.finished_at = datetime.now(UTC)
+        if report.stored or report.regrouped:
+            run.lake.add_run(
+                report.row() | {"version": __version__, "settings_hash": settings.settings_hash()}
+            )
+
+
+async def _reextract(
+    again: Reextraction,
+    ledger: Ledger,
+    pool: ExtractionPool,
+    sites: Sequence[Site],
+    *,
+    folder: Path | None,
+    run: Run | None = None,
+) -> None:
+    _stop_at_signals(again.stop)
+    if run is not None:
+        await recovery_of(run).catch_up()
+    await again.run(ledger, pool, sites, folder=folder)
+
+
+def _stop_at_signals(stop: Callable[[], None]) -> None:
     """Finish what is in flight at the first Ctrl-C or SIGTERM; the second has its usual effect."""
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        run.report.is_interrupted = True
+    def stop_once() -> None:
+        stop()
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(one)
 
     for one in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(one, stop)
+        loop.add_signal_handler(one, stop_once)
