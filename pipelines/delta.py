@@ -92,6 +92,8 @@ def mend(storage: Storage, name: str) -> None:
             _acknowledge(storage, name, versions[-1])
         else:
             _put_aside(storage, name, last)
+            versions.pop()
+    _fill_in(storage, name, versions)
     _sweep(storage.folder / name)
 
 
@@ -190,22 +192,27 @@ def _acknowledge(storage: Storage, name: str, version: int) -> None:
     fsync(log / entry_name(version))
     fsync(log)
     fsync(log.parent)
-    described = [entry_name(version)]
     if version - _last_checkpoint(log) >= A_CHECKPOINT:
-        described += _make_checkpoint(storage, name)
-    paths = [f"{name}/{LOG}/{one}" for one in described]
-    sums.write(storage, f"{name}/{version:020d}", paths)
-    _fill_in(storage, name, before=version)
+        _make_checkpoint(storage, name)
+    _sum_up(storage, name, version)
 
 
-def _fill_in(storage: Storage, name: str, *, before: int) -> None:
-    """Write the sums of entries that lack them: those of another program, or of older lakes."""
-    log = f"{name}/{LOG}"
-    for version in range(before - 1, -1, -1):
-        if storage.exists(sums.at(f"{name}/{version:020d}")):
-            return
-        if storage.exists(f"{log}/{entry_name(version)}"):
-            sums.write(storage, f"{name}/{version:020d}", [f"{log}/{entry_name(version)}"])
+def _sum_up(storage: Storage, name: str, version: int) -> None:
+    log = storage.folder / name / LOG
+    checkpoint = f"{version:020d}.checkpoint.parquet"
+    there = [entry_name(version)] + [checkpoint] * (log / checkpoint).exists()
+    # The hint is written anew with each checkpoint: its sum is with the last one's.
+    there += [HINT] * ((log / HINT).exists() and _last_checkpoint(log) == version)
+    sums.write(storage, f"{name}/{version:020d}", [f"{name}/{LOG}/{one}" for one in there])
+
+
+def _fill_in(storage: Storage, name: str, versions: Sequence[int]) -> None:
+    """Write the sums that are missing: of another program's entries, and of those damaged."""
+    folder = storage.folder / sums.STORE / name
+    there = {path.stem for path in folder.glob("*.json")}
+    for version in versions:
+        if f"{version:020d}" not in there:
+            _sum_up(storage, name, version)
 
 
 def _last_checkpoint(log: Path) -> int:
@@ -215,13 +222,12 @@ def _last_checkpoint(log: Path) -> int:
         return 0
 
 
-def _make_checkpoint(storage: Storage, name: str) -> list[str]:
+def _make_checkpoint(storage: Storage, name: str) -> None:
     log = storage.folder / name / LOG
     DeltaTable(storage.table_url(name)).create_checkpoint()
     made = f"{_last_checkpoint(log):020d}.checkpoint.parquet"
     for path in (log / made, log / HINT, log):
         fsync(path)
-    return [made, HINT]
 
 
 def _mend_checkpoint(storage: Storage, name: str) -> None:

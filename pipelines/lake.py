@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -111,12 +111,30 @@ class Lake:
                 finally:
                     self._held -= 1
 
+    @contextmanager
+    def kept_still(self) -> Iterator[None]:
+        """Hold the lake as `lock` does, to look at it: nothing is written, nothing put aside."""
+        with self._mutex:
+            path = self.storage.folder / LOCK
+            if self._held or not path.exists():
+                yield
+                return
+            with path.open("rb") as file:
+                _wait_for(file, patience=timedelta(minutes=10))
+                self._held += 1
+                try:
+                    yield
+                finally:
+                    self._held -= 1
+
     def _mend(self) -> None:
         if self._is_mended:
             return
         with _writing(self.storage.url):
             for table in TABLES:
                 delta.mend(self.storage, table)
+            for path in self._warcs():
+                self._sum_up(path)
         self._is_mended = True
 
     def add_warc(self, spool_file: Path, warc_path: str) -> None:
@@ -202,18 +220,27 @@ class Lake:
         They come in the order in which they were written.
         """
         done = self.committed_warcs()
-        there = self.storage.list("warc") if self.storage.exists("warc") else ()
-        left = [path for path in there if path.endswith(".warc.gz") and path not in done]
-        return sorted(left, key=place_in_time)
+        return sorted((path for path in self._warcs() if path not in done), key=place_in_time)
 
-    def current(self, article_ids: Collection[str]) -> dict[str, Row]:
-        """Return the newest extraction of the newest revision of each article that is known."""
-        sql = """
+    def _warcs(self) -> list[str]:
+        there = self.storage.list("warc") if self.storage.exists("warc") else ()
+        return [path for path in there if path.endswith(".warc.gz")]
+
+    def current(
+        self, article_ids: Collection[str], *, but_for: Collection[str] = ()
+    ) -> dict[str, Row]:
+        """Return the newest extraction of the newest revision of each article that is known.
+
+        What the WARC files `but_for` gave is left out: their commit may have been cut short.
+        """
+        left_out = ", ".join(f"'{path.replace(chr(39), chr(39) * 2)}'" for path in but_for)
+        sql = f"""
             SELECT t.* FROM t SEMI JOIN wanted ON article_id = wanted.id
+            WHERE list_position([{left_out}]::VARCHAR[], warc_path) IS NULL
             QUALIFY row_number() OVER (
                 PARTITION BY article_id ORDER BY revision DESC, extraction DESC, recorded_at DESC
             ) = 1
-        """
+        """  # noqa: S608 - made of the names of our own files
         return {row["article_id"]: row for row in self._select("revisions", sql, article_ids)}
 
     def _select(self, table: str, sql: str, ids: Collection[str]) -> list[Row]:
@@ -321,16 +348,20 @@ def _locked_file(path: Path, *, patience: timedelta) -> Iterator[None]:
     with _writing(str(path.parent)):
         file = path.open("ab")
     with file:
-        deadline = time.monotonic() + patience.total_seconds()
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > deadline:
-                raise LakeError(
-                    "another process has been writing here for long",
-                    where=str(path.parent),
-                    remedy="wait for it to end, or end it",
-                )
-            time.sleep(0.02)
+        _wait_for(file, patience=patience)
         yield
+
+
+def _wait_for(file: BinaryIO, *, patience: timedelta) -> None:
+    deadline = time.monotonic() + patience.total_seconds()
+    while not _try_lock(file.fileno()):
+        if time.monotonic() > deadline:
+            raise LakeError(
+                "another process has been writing here for long",
+                where=str(Path(file.name).parent),
+                remedy="wait for it to end, or end it",
+            )
+        time.sleep(0.02)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -253,16 +253,27 @@ class State:
         count = sa.select(sa.func.count().label("n")).select_from(tables.articles)
         return int(self._rows(count)[0]["n"])
 
+    def rows(self, table: sa.Table) -> Iterator[sa.RowMapping]:
+        """Yield every row of a table of `state_tables`, some at a time."""
+        try:
+            with self._engine.connect().execution_options(yield_per=1_000) as connection:
+                yield from connection.execute(sa.select(table)).mappings()
+        except DBAPIError as error:
+            raise self._unreadable(error) from error
+
     def _rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         try:
             with self._engine.connect() as connection:
                 return connection.execute(query).mappings().all()
         except DBAPIError as error:
-            raise StateError(
-                f"cannot be read ({_reason(error)})",
-                where=self._engine.url.render_as_string(hide_password=True),
-                remedy="run `sitrep doctor`",
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: DBAPIError) -> StateError:
+        return StateError(
+            f"cannot be read ({_reason(error)})",
+            where=self._engine.url.render_as_string(hide_password=True),
+            remedy="run `sitrep doctor`",
+        )
 
 
 class Transaction:

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 
 import click
 
 from crawler import offline
 from crawler.commands.common import Context, verb
+from crawler.ingest import key_of
+from crawler.register import Register
+from crawler.site import Site
+from pipelines.catch_up import KeyOf
 from pipelines.doctor import Finding, examine
-from pipelines.lake import Lake
+from pipelines.errors import LakeError, SiteError
+from pipelines.lake import ABOUT, Lake
+from pipelines.publish import publish
 from pipelines.state import State
 
 
 @click.command()
-@click.option("--rebuild", is_flag=True, help="First make the state again, from the lake alone.")
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="First make again what is derived, the state and articles/, from the rest of the lake.",
+)
 @verb
 def doctor(context: Context, *, rebuild: bool) -> int:
-    """Check site files, lake, archive and state against each other.
+    """Check site files, lake, archive and state against each other, and against their sums.
 
-    Exit status 1 for errors (wrong, missing, doubled); warnings alone exit 0.
+    Nothing is written but with --rebuild. Exit status 1 for errors (wrong, missing, doubled);
+    warnings alone exit 0.
     """
     if rebuild:
         offline.rebuild(context.settings)
-    findings = _site_files(context)
-    lake = Lake.open(context.settings.lake)
-    state = State.open(context.settings.state)
-    try:
-        findings += examine(lake, state, spool=context.settings.spool_folder)
-    finally:
-        state.close()
+        publish(Lake.open(context.settings.lake), now=datetime.now(UTC), rebuild=True)
+    findings = [*_site_files(context), *_examined(context)]
     failed = any(one.level == "error" for one in findings)
     context.out.result({"ok": not failed, "findings": [asdict(one) for one in findings]})
     for one in findings:
@@ -39,15 +49,46 @@ def doctor(context: Context, *, rebuild: bool) -> int:
     return int(failed)
 
 
+def _examined(context: Context) -> Iterator[Finding]:
+    settings = context.settings
+    try:
+        lake = Lake.open(settings.lake)
+    except LakeError as error:
+        about = Path(settings.lake, ABOUT)
+        if not about.exists():
+            raise
+        yield _wrong("files", str(about), error)
+        return
+    state = State.open_to_read(settings.state)
+    try:
+        yield from examine(lake, state, spool=settings.spool_folder, key_of=_keys(context.register))
+    finally:
+        state.close()
+
+
+def _keys(register: Register) -> KeyOf:
+    @cache
+    def site(name: str) -> Site | None:
+        try:
+            return register.site(name)
+        except SiteError:
+            return None
+
+    def key(site_name: str, url: str) -> str | None:
+        found = site(site_name)
+        try:
+            return key_of(url, found) if found else None
+        except ValueError:
+            return None
+
+    return key
+
+
 def _site_files(context: Context) -> list[Finding]:
     _, wrong = context.register.all()
-    return [
-        Finding(
-            check="sites",
-            level="error",
-            where=error.where or name,
-            what=error.message,
-            remedy=error.remedy or "mend the file",
-        )
-        for name, error in wrong.items()
-    ]
+    return [_wrong("sites", error.where or name, error) for name, error in wrong.items()]
+
+
+def _wrong(check: str, where: str, error: LakeError | SiteError) -> Finding:
+    remedy = error.remedy or "mend the file"
+    return Finding(check=check, level="error", where=where, what=error.message, remedy=remedy)
