@@ -39,7 +39,7 @@ from pipelines.state import link_status
 from pipelines.state_tables import ArticleState
 from pipelines.urls import canonical_url, is_home
 
-__all__ = ["Ask", "Ingest", "Outcome", "key_of", "link_status"]
+__all__ = ["Ask", "Ingest", "Outcome", "Turn", "key_of", "link_status"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,12 @@ MOVED = frozenset({301, 308})
 
 # Asks an old address once: the status it answers with, and where it points when that is a redirect.
 Ask = Callable[[str, Site], Awaitable[tuple[int, str | None]]]
+# Returns when it is a page's turn to be decided on.
+Turn = Callable[[], Awaitable[None]]
+
+
+async def _at_once() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,20 +105,21 @@ class Ingest:
         # Two pages of one story, read at the same time, must not both be new.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def take(self, page: Page, site: Site) -> Outcome:
-        """Give `page` its verdict, and what follows from it to the ledger."""
-        if page.status == 304:
-            return self._not_modified(page, site)
-        if page.status != 200:
-            return self._failed(page, site, f"http_{page.status}", f"HTTP {page.status}")
-        if page.payload_bytes and not page.body:
-            error = "the body is not what its Content-Encoding says"
-            return self._failed(page, site, "broken_encoding", error)
+    async def take(self, page: Page, site: Site, *, turn: Turn = _at_once) -> Outcome:
+        """Give `page` its verdict, and what follows from it to the ledger.
+
+        `turn` is awaited between the reading of the page, which many may do at once, and that.
+        """
+        if not _is_readable(page):
+            await turn()
+            return self._unread(page, site)
         page = self._with_known_hints(page, site)
         try:
             article = await self._pool.extract(page, site)
         except ExtractionError as error:
+            await turn()
             return self._failed(page, site, error.message.split()[0], error.message)
+        await turn()
         if article.refusal is not None:
             return self._refused(page, site, article.refusal)
         if is_home(page.url) and not is_home(page.requested_url):
@@ -120,6 +127,14 @@ class Ingest:
             return self._refused(page, site, "redirected_home")
         async with self._turns[site.name]:
             return await self._store(_reading(page, site, article))
+
+    def _unread(self, page: Page, site: Site) -> Outcome:
+        if page.status == 304:
+            return self._not_modified(page, site)
+        if page.status != 200:
+            return self._failed(page, site, f"http_{page.status}", f"HTTP {page.status}")
+        error = "the body is not what its Content-Encoding says"
+        return self._failed(page, site, "broken_encoding", error)
 
     async def claims(self, page: Page, site: Site) -> set[tuple[str, str, str]]:
         """Return what a page of the archive claims of its story's address: (site, key, article).
@@ -375,6 +390,10 @@ class Ingest:
         self._ledger.add_aliases(path, site, dict.fromkeys(keys), article_id)
         if read.canonical is not None and read.canonical not in keys:
             self._ledger.add_claim(path, site, read.canonical, article_id)
+
+
+def _is_readable(page: Page) -> bool:
+    return page.status == 200 and bool(page.body or not page.payload_bytes)
 
 
 def _is_form_of(known: ArticleState, read: _Reading) -> bool:

@@ -53,6 +53,7 @@ def recovery_of(run: Run) -> Recovery:
         register=Register(run.settings.sites_folder),
         lease_of=lambda name: None if name in own else _lease(run, name),
         clock=run.clock,
+        at_once=2 * run.settings.workers,
     )
 
 

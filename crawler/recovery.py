@@ -6,15 +6,20 @@ It is taken up from the archive; nothing is fetched again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 from crawler.discovery import discover
-from crawler.ingest import Ingest, key_of, names_another_address
+from crawler.ingest import Ingest, Turn, key_of, names_another_address
 from crawler.link_queue import LinkQueue
 from crawler.register import Register
 from crawler.report import SiteReport
@@ -26,7 +31,7 @@ from pipelines.errors import ArchiveError, DiscoveryError, SiteError, SitrepErro
 from pipelines.lease import Lease
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Kind, Page, RecordLocation, Verdict
-from pipelines.spool import claim_dead
+from pipelines.spool import OPEN_SUFFIX, claim_dead
 from pipelines.state import link_status
 
 logger = logging.getLogger(__name__)
@@ -39,8 +44,40 @@ class _BusyError(Exception):
     """Another process writes a site of this file now; its time will come."""
 
 
+class _InTurn:
+    """Works on several pages at once, each of which decides when those before it have."""
+
+    def __init__(self, *, at_once: int):
+        self._at_once = at_once
+        self._tasks: deque[asyncio.Task[None]] = deque()
+
+    async def add(self, work: Callable[[Turn], Coroutine[Any, Any, None]]) -> None:
+        """Begin `work`, which is given what to wait for before it decides."""
+        if len(self._tasks) >= self._at_once:
+            await self._tasks.popleft()
+        before = self._tasks[-1] if self._tasks else None
+
+        async def turn() -> None:
+            if before is not None:
+                await asyncio.wait([before])
+
+        self._tasks.append(asyncio.create_task(work(turn)))
+
+    async def drain(self) -> None:
+        while self._tasks:
+            await self._tasks.popleft()
+
+    async def give_up(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 class Recovery:
-    """Takes up what dead runs left: what they committed by half, then what they only archived."""
+    """Takes up what dead runs left: what they committed by half, then what they only archived.
+
+    `at_once` pages are held in memory, while the workers read them.
+    """
 
     def __init__(
         self,
@@ -51,6 +88,7 @@ class Recovery:
         register: Register,
         lease_of: LeaseOf,
         clock: Callable[[], datetime],
+        at_once: int = 1,
     ):
         self._ledger = ledger
         self._ingest = ingest
@@ -58,11 +96,20 @@ class Recovery:
         self._register = register
         self._lease_of = lease_of
         self._clock = clock
+        self._at_once = at_once
         self._sites: dict[str, Site | None] = {}
+        self._answers: dict[str, tuple[int, str | None]] | None = None
 
     async def take_up(self) -> int:
-        """Give every pending capture of dead runs its verdict; return how many there were."""
+        """Give every pending capture of dead runs its verdict; return how many there were.
+
+        Cancelled, it leaves the file that it is at to the next run.
+        """
         await self.catch_up()
+        with self._asking_the_archive_first():
+            return await self._take_files()
+
+    async def _take_files(self) -> int:
         taken = 0
         for source, warc_path in self._pending_files():
             with ExitStack() as leases:
@@ -133,13 +180,49 @@ class Recovery:
         yield from ((path, path) for path in moved)
         yield from ((file, warc_path_of(file)) for file in claim_dead(self._spool))
 
+    @contextmanager
+    def _asking_the_archive_first(self) -> Iterator[None]:
+        """What a dead run had asked an old address, and archived, is not asked again."""
+        ask = self._ingest.ask
+
+        async def asked(url: str, site: Site) -> tuple[int, str | None]:
+            if self._answers is None:
+                self._answers = dict(self._pending_answers())
+            if answer := self._answers.get(url):
+                return answer
+            return await ask(url, site) if ask else (0, None)
+
+        self._ingest.ask = asked
+        try:
+            yield
+        finally:
+            self._ingest.ask = ask
+
+    def _pending_answers(self) -> Iterator[tuple[str, tuple[int, str | None]]]:
+        """Yield by address what articles' pages answered, of all that has no verdict yet."""
+        lake = self._ledger.lake
+        sources: list[Path | str] = [
+            *lake.uncommitted_warcs(),
+            *self._spool.glob(f"*{OPEN_SUFFIX}"),
+        ]
+        for source in sources:
+            with suppress(ArchiveError):  # whoever takes the file up says what is wrong with it
+                for page in read_pages(source, storage=lake.storage):
+                    if page.kind is Kind.ARTICLE and page.status != 304:
+                        target = page.headers.get("location")
+                        yield page.url, (page.status, urljoin(page.url, target) if target else None)
+
     async def _take_file(self, source: Path | str, warc_path: str, leases: ExitStack) -> int:
         ledger, taken, leased = self._ledger, 0, set[str]()
+        in_turn = _InTurn(at_once=self._at_once)
         try:
             for page in read_pages(source, storage=ledger.lake.storage, warc_path=warc_path):
                 self._lease(page.site, leased, leases)
-                await self._take_page(page)
+                if page.kind is not Kind.ARTICLE:
+                    await in_turn.drain()  # what it lists is told of the articles after it
+                await in_turn.add(partial(self._take_page, page))
                 taken += 1
+            await in_turn.drain()
             if isinstance(source, Path):
                 ledger.lake.add_warc(source, warc_path)
             ledger.commit(warc_path, now=self._clock())
@@ -150,6 +233,7 @@ class Recovery:
         else:
             return taken
         finally:
+            await in_turn.give_up()
             ledger.forget(warc_path)
         return 0
 
@@ -165,22 +249,29 @@ class Recovery:
             raise _BusyError
         leases.callback(lease.release)
 
-    async def _take_page(self, page: Page) -> None:
+    async def _take_page(self, page: Page, turn: Turn) -> None:
         site = self._site(page.site)
+        if page.kind is Kind.ARTICLE and not page.is_redirect and site is not None:
+            await self._take_article(page, site, turn)
+            return
+        await turn()
         if page.status == 200:
             self._ledger.remember(page)
         if page.kind is not Kind.ARTICLE or page.is_redirect:
             self._ledger.add_capture(Capture(page=page, verdict=_verdict(page)))
             if page.status == 200 and page.kind is not Kind.ROBOTS:
                 self._list_links(page)
-        elif site is None:
-            self._ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:unknown_site"))
         else:
-            await self._take_article(page, site)
+            self._ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:unknown_site"))
 
-    async def _take_article(self, page: Page, site: Site) -> None:
+    async def _take_article(self, page: Page, site: Site, turn: Turn) -> None:
+        async def decide() -> None:
+            await turn()
+            if page.status == 200:
+                self._ledger.remember(page)
+
         try:
-            outcome = await self._ingest.take(page, site)
+            outcome = await self._ingest.take(page, site, turn=decide)
         except SitrepError:
             raise
         except Exception:  # one page that trips us must not stop every crawl there is

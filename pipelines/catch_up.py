@@ -104,14 +104,18 @@ def _read_otherwise(
 ) -> list[ArticleState]:
     """Return the articles that were read anew, or placed anew among copies, since `level`.
 
-    No capture tells of that: their bytes are those of files that the state has.
+    No capture tells of that: their bytes are those of files that the state has. A commit that was
+    cut short before its captures is left to those who take its file up: known already, its articles
+    would be taken for others.
     """
     sql = f"""
+        WITH cut_short AS (SELECT * FROM revisions_all ANTI JOIN captures USING (warc_path))
         SELECT {", ".join(_ARTICLE)} FROM ({DERIVE}) WHERE article_id IN (
             SELECT article_id FROM revisions_all WHERE recorded_at > ?
             UNION
             SELECT article_id FROM relations WHERE recorded_at > ?
-        )
+                AND recorded_at NOT IN (SELECT recorded_at FROM cut_short)
+        ) AND article_id NOT IN (SELECT article_id FROM cut_short)
     """  # noqa: S608 - made of our own columns' names
     since = level or datetime.min.replace(tzinfo=UTC)
     return [ArticleState(**row) for row in rows_of(connection, sql, [since, since])]

@@ -82,9 +82,14 @@ class Ledger:
         return len(members - {article.article_id})
 
     def current(self, article_id: str) -> Revision:
-        """Return the newest extraction of the newest revision of a known article."""
+        """Return the newest extraction of the newest revision of a known article.
+
+        Of a file that is taken up because its commit was cut short, the revisions may be in the
+        lake already: to take them for what was there before would hide that they are new.
+        """
         if article_id not in self._revisions:
-            return revision_of(self.lake.current([article_id])[article_id])
+            rows = self.lake.current([article_id], but_for=self._pending.keys())
+            return revision_of(rows[article_id])
         return self._revisions[article_id]
 
     def link(self, site: str, url_key: str) -> LinkState | None:
