@@ -41,7 +41,7 @@ $(READY): requirements.lock pyproject.toml
 
 services:
 	apt-get update -q
-	RUNLEVEL=1 apt-get install -y -q --no-install-recommends postgresql
+	RUNLEVEL=1 apt-get install -y -q --no-install-recommends postgresql strace
 
 lock:
 	$(BIN)/python -m pip install -q uv

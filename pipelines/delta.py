@@ -82,6 +82,8 @@ def mend(storage: Storage, name: str) -> None:
     log = storage.folder / name / LOG
     if not log.is_dir():
         return
+    for path in log.glob("*#*"):
+        path.unlink()  # delta-rs's, on its way to its name
     _mend_checkpoint(storage, name)
     versions = _versions(log)
     if not versions:

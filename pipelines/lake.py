@@ -131,6 +131,7 @@ class Lake:
         if self._is_mended:
             return
         with _writing(self.storage.url):
+            sums.sweep(self.storage)
             for table in TABLES:
                 delta.mend(self.storage, table)
             for path in self._warcs():

@@ -31,6 +31,7 @@ from pipelines.state_tables import (
     ResponseState,
     SiteState,
 )
+from pipelines.storage import make_folder
 from pipelines.well_formed import well_formed
 
 # How long a write waits for another program to let go of the SQLite file.
@@ -54,7 +55,7 @@ class State:
         is_sqlite = parsed.get_backend_name() == "sqlite"
         try:
             if is_sqlite and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                make_folder(Path(parsed.database).parent)
             engine = sa.create_engine(parsed)
             if is_sqlite:
                 sa.event.listen(engine, "connect", _tune_sqlite)

@@ -93,8 +93,15 @@ def names(storage: Storage) -> Iterator[str]:
     if not storage.exists(STORE):
         return
     for path in storage.list(STORE):
-        if path.endswith(".json"):
+        if path.endswith(".json") and not path.rpartition("/")[2].startswith("."):
             yield path.removeprefix(f"{STORE}/").removesuffix(".json")
+
+
+def sweep(storage: Storage) -> None:
+    """Remove what was on its way to its name when its process died."""
+    for path in storage.list(STORE) if storage.exists(STORE) else ():
+        if path.rpartition("/")[2].startswith("."):
+            storage.delete(path)
 
 
 def at(name: str) -> str:

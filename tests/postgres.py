@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 import sqlalchemy as sa
 
-REQUIRE = "SITREP_REQUIRE_SERVICES"
+from tests.services import is_missing
 
 
 def programs() -> Path | None:
@@ -26,13 +25,7 @@ def programs() -> Path | None:
 
 def require() -> Path:
     """Return the programs; skip the test without them, or fail it where they must be there."""
-    found = programs()
-    if found is None:
-        missing = "PostgreSQL is not installed; `make services` installs it"
-        if os.environ.get(REQUIRE) == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
+    return programs() or is_missing("PostgreSQL")
 
 
 @contextmanager
