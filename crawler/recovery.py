@@ -25,7 +25,7 @@ from crawler.register import Register
 from crawler.report import SiteReport
 from crawler.run import Source
 from crawler.site import Site
-from pipelines.archive import read_page, read_pages, warc_path_of
+from pipelines.archive import read_page, read_pages, refuse_foreign, warc_path_of
 from pipelines.catch_up import catch_up, mark
 from pipelines.errors import ArchiveError, DiscoveryError, SiteError, SitrepError
 from pipelines.lease import Lease
@@ -216,6 +216,7 @@ class Recovery:
         ledger, taken, leased = self._ledger, 0, set[str]()
         in_turn = _InTurn(at_once=self._at_once)
         try:
+            refuse_foreign(source, storage=ledger.lake.storage)
             for page in read_pages(source, storage=ledger.lake.storage, warc_path=warc_path):
                 self._lease(page.site, leased, leases)
                 if page.kind is not Kind.ARTICLE:

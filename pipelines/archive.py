@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -64,6 +65,17 @@ def read_pages(
                 yield _page(record, following, path=path, files=files)
             except ArchiveError as error:
                 logger.warning("left out: %s", error)
+
+
+def refuse_foreign(source: Path | str, *, storage: Storage) -> None:
+    """Raises ArchiveError for a file that no Sitrep wrote, put where our own lie."""
+    with _open_source(source, _Files(storage=storage, spool=None)) as file:
+        try:
+            first = next(warc.records(file, where=str(source)), None)
+        except warc.CutError:
+            first = None
+    if first is None or not warc.is_ours(first):
+        raise warc.not_ours(str(source))
 
 
 def warc_path_of(spool_file: Path) -> str:
@@ -163,7 +175,14 @@ def _lake_path(file: BinaryIO, source: Path) -> str:
     file.seek(0)
     if first is None or "warc-date" not in first.headers:
         raise ArchiveError("is no WARC file", where=str(source))
-    return f"warc/{warc.time_of(first.headers['warc-date']):%Y/%m}/{name}"
+    return f"warc/{_date_of(first, where=str(source)):%Y/%m}/{name}"
+
+
+def _date_of(record: warc.Record, *, where: str) -> datetime:
+    try:
+        return warc.time_of(record.headers.get("warc-date", ""))
+    except (ValueError, OverflowError) as error:
+        raise ArchiveError("a record's WARC-Date is no time", where=where) from error
 
 
 def _page(record: warc.Record, following: warc.Record | None, *, path: str, files: _Files) -> Page:
@@ -180,7 +199,7 @@ def _page(record: warc.Record, following: warc.Record | None, *, path: str, file
         status=http.status,
         headers=http.headers,
         body=_body(http, where=where),
-        fetched_at=warc.time_of(record.headers.get("warc-date", "")),
+        fetched_at=_date_of(record, where=where),
         hints=_hints(said.get("hints", {})),
         payload_digest=_payload_digest(record, http),
         payload_bytes=0 if http.status == 304 else len(http.payload),

@@ -7,7 +7,7 @@ import io
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,6 +85,7 @@ def whole_length(path: Path) -> int:
 def _mend(file: io.FileIO, path: Path) -> bool:
     """Truncate a cut end, remove a file with nothing in it; tell whether the rest is of use."""
     try:
+        _refuse_foreign(path)
         end = whole_length(path)
     except ArchiveError as error:
         logger.error("%s; it stays in the spool", error)  # noqa: TRY400 - told in one line
@@ -97,6 +98,16 @@ def _mend(file: io.FileIO, path: Path) -> bool:
         path.unlink()
         return False
     return True
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises ArchiveError for a file of others: its end is not ours to cut."""
+    first = None
+    # What is wrong with it otherwise is said when it is read as a whole.
+    with path.open("rb") as file, suppress(warc.CutError, ArchiveError):
+        first = next(warc.records(file, where=str(path)), None)
+    if first is not None and not warc.is_ours(first):
+        raise warc.not_ours(str(path))
 
 
 def _holds_exchange(path: Path) -> bool:

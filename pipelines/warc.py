@@ -75,6 +75,15 @@ def is_ours(record: Record) -> bool:
     return record.type == "warcinfo" and OUR_FORMAT.encode() in record.block
 
 
+def not_ours(where: str) -> ArchiveError:
+    """Return the error of a file that others wrote, put where our own lie."""
+    return ArchiveError(
+        "is no archive of a Sitrep",
+        where=where,
+        remedy="take it away from there; `sitrep import` reads it from any other place",
+    )
+
+
 def sha1(data: bytes) -> str:
     """Return the digest as WARC tools write it.
 

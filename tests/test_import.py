@@ -13,6 +13,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from pipelines.archive import read_page
+from pipelines.lease import FileLease
 from pipelines.storage import LocalStorage
 from pipelines.warc import sha1
 from tests.installation import Installation
@@ -265,3 +266,55 @@ def test_revisits_are_resolved_within_the_files(installation, site, tmp_path):
         ("2024-05-09", "unchanged"),
     ]
     assert installation.json("doctor")["findings"] == []
+
+
+def test_files_of_others_among_our_own_are_said_and_left_and_the_crawl_goes_on(
+    installation, site, tmp_path
+):
+    site.put(story(1))
+    installation.crawl(site.name)
+    captures, dateless = Captures(), Captures()
+    captures.story(site, story(2))
+    captures.story(site, story(3))
+    dateless.add(site.url("/2024/05/a-story-with-no-date/"), b"<p>text</p>", at="yesterday")
+    whole = captures.bytes.getvalue()
+    files = {
+        "whole": whole,
+        "cut": whole[:-100],
+        "single": gzip.compress(gzip.decompress(whole)),
+        "plain": gzip.decompress(whole),
+        "page": b"<!doctype html>",
+        "dateless": dateless.bytes.getvalue(),
+    }
+    (month,) = (tmp_path / "lake" / "warc").glob("*/*")
+    spool = tmp_path / "state" / "spool"
+    paths = {month / f"{name}-1.warc.gz": data for name, data in files.items()}
+    paths |= {spool / f"{name}-1.warc.gz.open": data for name, data in files.items()}
+    for path, data in paths.items():
+        path.write_bytes(data)
+    site.put(story(4))
+    done = installation.run("crawl", site.name)
+    assert len(installation.rows("SELECT * FROM articles")) == 2
+    assert (
+        installation.rows(
+            "SELECT * FROM captures WHERE warc_path LIKE '%-1.warc.gz' AND site <> 'slipway_post'"
+        )
+        == []
+    )
+    for path, data in paths.items():
+        assert path.read_bytes() == data
+        assert any(path.name in line and "[error" in line for line in done.stderr.splitlines())
+
+
+def test_a_site_that_another_process_writes_waits(installation, site, tmp_path):
+    captures = Captures()
+    captures.story(site, story(1))
+    file = str(captures.save(tmp_path / "a.warc.gz"))
+    (tmp_path / "state").mkdir()
+    lease = FileLease(tmp_path / "state" / "locks" / f"{site.name}.lock")
+    assert lease.try_acquire()
+    said = installation.json("import", file)
+    assert said["files"][0]["skipped"] == {"busy": 1}
+    assert said["sites"][0]["skipped"] == {"busy": 1}
+    lease.release()
+    assert installation.json("import", file)["totals"]["new"] == 1
