@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from crawler.ingest import Outcome
+from crawler.ingest import Outcome, Turn, at_once
 from crawler.run import Run, Source, page_of
 from crawler.site import Site
 from pipelines.archive_writer import Exchange, RevisitOf
@@ -38,7 +38,7 @@ class DryRun(Run):
     def source(self, page: Page) -> Source | None:  # noqa: ARG002 - nothing is kept
         return None
 
-    async def take(self, page: Page, site: Site) -> Outcome:
+    async def take(self, page: Page, site: Site, *, turn: Turn = at_once) -> Outcome:  # noqa: ARG002 - nothing is decided
         if page.status != 200:
             verdict = f"{Verdict.FAILED}:http_{page.status}"
             return Outcome(capture=Capture(page=page, verdict=verdict), error=f"HTTP {page.status}")

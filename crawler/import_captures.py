@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -11,7 +12,8 @@ import pyarrow as pa
 
 from crawler.import_index import Found, ImportIndex, Key
 from crawler.import_survey import FileReport
-from crawler.ingest import Outcome
+from crawler.in_turn import InTurn
+from crawler.ingest import Outcome, Turn
 from crawler.report import SiteReport
 from crawler.run import Run
 from crawler.site import Site
@@ -37,6 +39,7 @@ class Importer:
         self._index = index
         self._files = files
         self._sites = {site.name: site for site in run.sites}
+        self._in_turn = InTurn(at_once=2 * run.settings.workers)
 
     def note_known(self) -> None:
         """See what the lake holds already: the same address, at that time, with those bytes."""
@@ -62,12 +65,16 @@ class Importer:
             self._run.stop(error)
             return
         file.imported += 1
-        await self._read(page, site)
+        await self._in_turn.add(partial(self._read, page, site))
 
-    async def _read(self, page: Page, site: Site) -> None:
+    async def finish(self) -> None:
+        """Wait for what was taken in to be read."""
+        await self._in_turn.drain()
+
+    async def _read(self, page: Page, site: Site, turn: Turn) -> None:
         report = self._run.report.site(site.name)
         try:
-            outcome = await self._run.take(page, site)
+            outcome = await self._run.take(page, site, turn=turn)
         except (LakeError, StateError) as error:
             self._run.settle(page, f"{Verdict.FAILED}:interrupted")
             self._run.stop(error)

@@ -39,7 +39,7 @@ from pipelines.state import link_status
 from pipelines.state_tables import ArticleState
 from pipelines.urls import canonical_url, is_home
 
-__all__ = ["Ask", "Ingest", "Outcome", "Turn", "key_of", "link_status"]
+__all__ = ["Ask", "Ingest", "Outcome", "Turn", "at_once", "key_of", "link_status"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ Ask = Callable[[str, Site], Awaitable[tuple[int, str | None]]]
 Turn = Callable[[], Awaitable[None]]
 
 
-async def _at_once() -> None:
+async def at_once() -> None:
     return None
 
 
@@ -105,7 +105,7 @@ class Ingest:
         # Two pages of one story, read at the same time, must not both be new.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def take(self, page: Page, site: Site, *, turn: Turn = _at_once) -> Outcome:
+    async def take(self, page: Page, site: Site, *, turn: Turn = at_once) -> Outcome:
         """Give `page` its verdict, and what follows from it to the ledger.
 
         `turn` is awaited between the reading of the page, which many may do at once, and that.

@@ -104,6 +104,7 @@ async def _import(
             break
         await importer.take(found)
         progress(run.report)
+    await importer.finish()
     await run.end()
 
 

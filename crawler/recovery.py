@@ -6,19 +6,17 @@ It is taken up from the archive; nothing is fetched again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin
 
 from crawler.discovery import discover
+from crawler.in_turn import InTurn
 from crawler.ingest import Ingest, Turn, key_of, names_another_address
 from crawler.link_queue import LinkQueue
 from crawler.register import Register
@@ -42,35 +40,6 @@ LeaseOf = Callable[[str], Lease | None]
 
 class _BusyError(Exception):
     """Another process writes a site of this file now; its time will come."""
-
-
-class _InTurn:
-    """Works on several pages at once, each of which decides when those before it have."""
-
-    def __init__(self, *, at_once: int):
-        self._at_once = at_once
-        self._tasks: deque[asyncio.Task[None]] = deque()
-
-    async def add(self, work: Callable[[Turn], Coroutine[Any, Any, None]]) -> None:
-        """Begin `work`, which is given what to wait for before it decides."""
-        if len(self._tasks) >= self._at_once:
-            await self._tasks.popleft()
-        before = self._tasks[-1] if self._tasks else None
-
-        async def turn() -> None:
-            if before is not None:
-                await asyncio.wait([before])
-
-        self._tasks.append(asyncio.create_task(work(turn)))
-
-    async def drain(self) -> None:
-        while self._tasks:
-            await self._tasks.popleft()
-
-    async def give_up(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 class Recovery:
@@ -214,7 +183,7 @@ class Recovery:
 
     async def _take_file(self, source: Path | str, warc_path: str, leases: ExitStack) -> int:
         ledger, taken, leased = self._ledger, 0, set[str]()
-        in_turn = _InTurn(at_once=self._at_once)
+        in_turn = InTurn(at_once=self._at_once)
         try:
             refuse_foreign(source, storage=ledger.lake.storage)
             for page in read_pages(source, storage=ledger.lake.storage, warc_path=warc_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from crawler import __version__
 from crawler.archivist import Archivist
 from crawler.extraction_pool import ExtractionPool
-from crawler.ingest import Ingest, Outcome, key_of
+from crawler.ingest import Ingest, Outcome, Turn, at_once, key_of
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
@@ -128,9 +128,9 @@ class Run:
 
     # Articles
 
-    async def take(self, page: Page, site: Site) -> Outcome:
-        """Give an article page its verdict."""
-        outcome = await self.ingest.take(page, site)
+    async def take(self, page: Page, site: Site, *, turn: Turn = at_once) -> Outcome:
+        """Give an article page its verdict, once it is its turn."""
+        outcome = await self.ingest.take(page, site, turn=turn)
         self._settled(page)
         return outcome
 
