@@ -7,6 +7,7 @@ worker and the page gets its verdict.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -14,14 +15,16 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Self
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool
 
 from crawler.extraction import extract
 from crawler.site import Site
@@ -36,9 +39,15 @@ TIMEOUT_SECONDS = 20.0
 MEMORY_BYTES = 1 << 30
 # A worker is replaced after this many pages, so that what leaks in C libraries stays small.
 MAX_TASKS = 2_000
-# A page that a dying worker took with it gets no answer at all. It waits for those before it, so
-# it is given up only after many times the limit of one.
-LOST_AFTER = 30
+# What the workers hold or have next, of each; all else waits where it is held only once.
+PAGES_A_WORKER = 2
+# A page that a dying worker took with it gets no answer at all. It waits for the one before it, and
+# for a new worker to start, so it is given up only after some times the limit of one.
+LOST_AFTER = 5
+# A worker that is to end has nothing to put in order, and does not listen to SIGTERM.
+CONSTS.term_timeout = 0.0
+
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +59,17 @@ class ExtractionPool:
         self._workers = workers
         self._timeout_seconds = timeout_seconds
         self._pool = _new_pool(workers)
+        self._room = asyncio.Semaphore(PAGES_A_WORKER * workers)
 
     async def extract(self, page: Page, site: Site | None) -> Article:
-        """Return the article of `page`. Raises ExtractionError when its worker gave up on it."""
+        """Return the article of `page`. Raises ExtractionError when its worker gave up on it.
+
+        Waits while the workers have enough to do.
+        """
+        async with self._room:
+            return await self._extract(page, site)
+
+    async def _extract(self, page: Page, site: Site | None) -> Article:
         pool = self._pool
         try:
             return await self._ask(pool, page, site)
@@ -117,21 +134,54 @@ def _schedule(
 ) -> ProcessFuture[Article]:
     arguments = (page.body, page.url, site, dict(page.headers), page.hints, page.fetched_at)
     try:
-        return pool.schedule(_extract, args=arguments, timeout=timeout_seconds)
+        with _signals_held():  # the first page begins the workers
+            return pool.schedule(_extract, args=arguments, timeout=timeout_seconds)
     except RuntimeError as error:  # what pebble says of a pool that broke before
         raise BrokenProcessPool(str(error)) from error
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Have the processes that are begun here never see Ctrl-C or SIGTERM.
+
+    Both may go to the whole group; the crawler decides what is finished first. They are held back
+    for the moment, not lost: held signals are inherited, from the first moment of a process on.
+    """
+    _begin_tracker()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_tracker() -> None:
+    """Begin multiprocessing's tracker, which removes the locks of a crawler that was killed.
+
+    By itself it would begin with the first worker, and let go of held signals (3.11); and it would
+    warn of each lock, where nothing is left to be done about it.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker:UserWarning"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
+
+
 def _prepare() -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    # Ctrl-C goes to the whole group; the crawler decides what is finished first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError, AttributeError):  # elsewhere than on Linux the thread has to do
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def _end_with_parent(parent: int) -> None:
     # Of a crawler that was killed, the server that made the workers ends by itself; a worker may
-    # be in the middle of a page, or wait for one for ever.
+    # be in the middle of a page, or wait for one for ever. This thread gets no turn while a page
+    # hangs in C; the kernel's signal does not ask.
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

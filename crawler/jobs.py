@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,13 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from scrapy import signals
-from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
 from scrapy.settings import Settings as ScrapySettings
 
 from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Outcome
+from crawler.interrupts import InterruptibleProcess, interruptible
 from crawler.opening import opened, parts, recovery_of
 from crawler.recovery import Recovery
 from crawler.report import RunReport
@@ -32,6 +34,9 @@ from pipelines.model import Article
 from pipelines.state import State
 
 logger = logging.getLogger(__name__)
+
+# Scrapy's word for Ctrl-C and SIGTERM.
+INTERRUPTION = "shutdown"
 
 Progress = Callable[[RunReport], None]
 
@@ -100,14 +105,14 @@ def _sites_of(urls: Sequence[tuple[Site, str]]) -> tuple[Site, ...]:
 
 
 def _store(settings: Settings, plan: Plan, progress: Progress) -> Crawled:
-    with opened(settings, plan.sites) as run:
+    with interruptible(), opened(settings, plan.sites) as run:
         urls = tuple((site, url) for site, url in plan.urls if site in run.sites)
         free = replace(plan, sites=run.sites, urls=urls)
         return _run(run, free, progress, recovery=recovery_of(run))
 
 
 def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawled:
-    with ExitStack() as stack:
+    with interruptible(), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sitrep-")))
         state = State.open_to_read(settings.state)
         stack.callback(state.close)
@@ -120,11 +125,10 @@ def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawl
 
 def _run(run: Run, plan: Plan, progress: Progress, *, recovery: Recovery | None = None) -> Crawled:
     watch = _Watch(run, recovery)
-    process = AsyncCrawlerProcess(_scrapy_settings(run.settings, plan))
+    settings = _scrapy_settings(run.settings, plan)
+    process = InterruptibleProcess(settings, on_first=watch.interrupt)
     crawler = process.create_crawler(NewsSpider)
-    crawler.signals.connect(watch.opened, signal=signals.spider_opened)
-    crawler.signals.connect(watch.closed, signal=signals.spider_closed)
-    crawler.signals.connect(watch.errored, signal=signals.spider_error)
+    watch.follow(crawler)
     process.crawl(crawler, run=run, plan=plan, on_progress=lambda: progress(run.report))
     process.start()
     if watch.error is not None:
@@ -146,14 +150,32 @@ class _Watch:
     def __init__(self, run: Run, recovery: Recovery | None):
         self._run = run
         self._recovery = recovery
+        self._crawler: Crawler | None = None
+        self._taking_up: asyncio.Task[int] | None = None
+        self._is_started = False
+        self._is_interrupted = False
         self.error: Exception | None = None
+
+    def follow(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        crawler.signals.connect(self.opened, signal=signals.spider_opened)
+        crawler.signals.connect(self.started, signal=signals.engine_started)
+        crawler.signals.connect(self.closed, signal=signals.spider_closed)
+        crawler.signals.connect(self.errored, signal=signals.spider_error)
 
     async def opened(self) -> None:
         """Take up what earlier runs left, before anything is asked for."""
-        if self._recovery is None:
-            return
+        if self._recovery is not None and not self._is_interrupted:
+            await self._take_up(self._recovery)
+        self._close_when_interrupted()
+
+    async def _take_up(self, recovery: Recovery) -> None:
+        self._taking_up = asyncio.create_task(recovery.take_up())
         try:
-            await self._recovery.take_up()
+            # Waited for, not awaited: its being cancelled is no cancelling of ours.
+            await asyncio.wait([self._taking_up])
+            if not self._taking_up.cancelled():
+                self._taking_up.result()
         except SitrepError as error:
             self._run.fatal = error
             raise CloseSpider("recovery") from error
@@ -161,9 +183,30 @@ class _Watch:
             self.error = error
             raise CloseSpider("recovery") from error
 
-    async def closed(self, reason: str) -> None:
-        # Scrapy's word for Ctrl-C and SIGTERM.
-        self._run.report.is_interrupted = reason == "shutdown"
+    def started(self) -> None:
+        self._is_started = True
+        self._close_when_interrupted()
+
+    def interrupt(self) -> bool:
+        """Tell of Ctrl-C or SIGTERM; return whether the crawl is there to be ended.
+
+        Before that, what is being taken up is left to the next run: it is in the archive.
+        """
+        self._is_interrupted = self._run.report.is_interrupted = True
+        if self._taking_up is not None:
+            self._taking_up.cancel()
+        return self._is_started and not self._is_closing()
+
+    def _is_closing(self) -> bool:
+        """Tell whether the crawl ends already: stopped once more, Scrapy would not wait for it."""
+        engine: Any = self._crawler.engine if self._crawler else None
+        return engine is None or engine._slot is None or engine._slot.closing is not None  # noqa: SLF001 - it has no signal for that
+
+    def _close_when_interrupted(self) -> None:
+        if self._is_interrupted:
+            raise CloseSpider(INTERRUPTION)
+
+    async def closed(self) -> None:
         try:
             await self._run.end()
         except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it

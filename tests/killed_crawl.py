@@ -5,7 +5,8 @@ crawler knows nothing of it: a step is a function of its own, run as it is, with
 after it. A step that does not exist, or that was not reached N times, is a failure of its own.
 
 `python -m tests.killed_crawl count FILE crawl …` kills nothing and writes how often each step was
-passed, as JSON. WARC files are small in both, so that several of them are committed in one run.
+passed, as JSON; `held:STEP N` kills nothing either, but stays there for `HELD_SECONDS` and makes
+the file `held` in the working folder. WARC files are small in all: a run commits several.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from crawler import archivist, cli
 # A file holds about four of the living site's stories.
 MOST_BYTES = 8_000
 NEVER_REACHED = 3
+HELD_SECONDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +122,33 @@ def main() -> None:
     elif os.getpgrp() != os.getpid():
         # Whoever started us in the group of others would kill those too.
         sys.exit("start this as the leader of a process group of its own")
+    elif step.startswith("held:"):
+        _at((STEPS | RECOVERY | CATCH_UP)[step.removeprefix("held:")], int(n), _hold)
+        cli.main()
     else:
         _kill_at((STEPS | RECOVERY | CATCH_UP)[step], int(n))
 
 
-def _kill_at(step: Step, n: int) -> None:
+def _at(step: Step, n: int, act: Callable[[], None]) -> Counter[str]:
+    """Have `act` called at the N-th passage of a step; return a count of its passages."""
     passed = Counter[str]()
 
     def note() -> None:
         passed["times"] += 1
         if passed["times"] == n:
-            os.killpg(os.getpgrp(), signal.SIGKILL)
+            act()
 
     _wrap(step, note)
+    return passed
+
+
+def _hold() -> None:
+    Path("held").touch()
+    time.sleep(HELD_SECONDS)
+
+
+def _kill_at(step: Step, n: int) -> None:
+    passed = _at(step, n, lambda: os.killpg(os.getpgrp(), signal.SIGKILL))
     try:
         cli.main()
     finally:

@@ -1,0 +1,162 @@
+"""Ctrl-C and SIGTERM: once, and what is in flight is finished; twice, and all stops at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.installation import Installation
+from tests.killed_crawl import HELD_SECONDS
+from tests.undisturbed import World, archived, take_up, undisturbed_world
+
+Send = Callable[[int, int], None]
+# A second, and what a machine under load adds to it; far less than what is waited for otherwise.
+AT_ONCE_SECONDS = 2.5
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with undisturbed_world(tmp_path_factory) as made:
+        yield made
+
+
+@dataclass
+class Ended:
+    status: int
+    said: str
+    seconds: float
+
+
+def start(installation: Installation, world: World, *runner: str) -> subprocess.Popen[str]:
+    program: Sequence[str] = ("tests.killed_crawl", *runner) if runner else ("crawler",)
+    return subprocess.Popen(
+        [sys.executable, "-m", *program, "crawl", *world.names],
+        cwd=installation.folder, env=installation.env, text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "nothing came of it in a minute"
+        time.sleep(0.02)
+
+
+def end(process: subprocess.Popen[str], *signals: int, send: Send) -> Ended:
+    """Send signals, a moment between them, and wait; nobody of its session may be left."""
+    for number in signals:
+        at = time.monotonic()
+        send(process.pid, number)
+        time.sleep(0.3)
+    _, said = process.communicate(timeout=60)
+    seconds = time.monotonic() - at
+    wait_for(lambda: not session(process.pid))
+    assert "Traceback" not in said, said
+    return Ended(process.returncode, said, seconds)
+
+
+def session(leader: int) -> list[psutil.Process]:
+    found = []
+    for one in psutil.process_iter():
+        try:
+            if os.getsid(one.pid) == leader and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def held(installation: Installation, world: World, step: str, n: int) -> subprocess.Popen[str]:
+    """Start a crawl that stays at a step; return when it is there."""
+    file = installation.folder / "held"
+    process = start(installation, world, f"held:{step}", str(n))
+    wait_for(file.exists)
+    file.unlink()
+    return process
+
+
+@pytest.fixture
+def installation(tmp_path: Path, world: World) -> Iterator[Installation]:
+    yield world.installation(tmp_path, "known")
+    for site in world.sites:
+        site.delay_seconds = 0
+
+
+TO = {"process": os.kill, "group": os.killpg}
+SIGNALS = {"ctrl_c": signal.SIGINT, "sigterm": signal.SIGTERM}
+
+
+@pytest.mark.parametrize(("number", "to"), [("ctrl_c", "group"), ("sigterm", "group")])
+def test_once_what_is_in_flight_is_finished_and_committed(installation, world, number, to):
+    """To the whole group, as a terminal and a service manager send it: the workers too."""
+    for site in world.sites:
+        site.delay_seconds = 0.4
+    world.forget_requests()
+    process = start(installation, world)
+    wait_for(lambda: len(archived(installation)) > len(archived_before(world)) + 1)
+    ended = end(process, SIGNALS[number], send=TO[to])
+    assert ended.status == 130
+    rows = installation.rows("SELECT verdict FROM captures WHERE kind = 'article'")
+    assert len(rows) == archived(installation).total()
+    assert not [row for row in rows if "extraction" in row["verdict"]]
+    assert not list((installation.folder / "state" / "spool").glob("*.open"))
+    for site in world.sites:
+        site.delay_seconds = 0
+    take_up(installation, world, "known")
+
+
+def archived_before(world: World) -> object:
+    return archived(Installation(folder=world.starts["known"].folder))
+
+
+@pytest.mark.parametrize(
+    ("number", "to", "step", "n"),
+    [
+        ("ctrl_c", "process", "revisions_in", 1),  # while committing, in a thread
+        ("ctrl_c", "group", "extracted", 2),  # in the event loop
+        ("sigterm", "group", "flipping", 2),
+    ],
+)
+def test_twice_all_stops_at_once_and_nothing_is_lost(installation, world, number, to, step, n):
+    process = held(installation, world, step, n)
+    ended = end(process, SIGNALS[number], SIGNALS[number], send=TO[to])
+    assert ended.status == 130
+    assert ended.said == "sitrep: stopped at once; the next crawl takes up what was fetched\n"
+    assert ended.seconds < min(AT_ONCE_SECONDS, HELD_SECONDS)
+    take_up(installation, world, "known")
+
+
+def test_twice_a_server_that_answers_slowly_is_not_waited_for(installation, world):
+    process = start(installation, world)
+    for site in world.sites:
+        site.delay_seconds = 20
+    wait_for(lambda: len(session(process.pid)) > 0)
+    time.sleep(3)
+    ended = end(process, signal.SIGINT, signal.SIGINT, send=os.killpg)
+    assert ended.status == 130
+    assert ended.seconds < AT_ONCE_SECONDS
+    for site in world.sites:
+        site.delay_seconds = 0
+    take_up(installation, world, "known")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_recovery_is_left_to_the_next_run(installation, world, times):
+    interrupted = held(installation, world, "extracted", 5)
+    os.killpg(interrupted.pid, signal.SIGKILL)
+    interrupted.communicate()
+    process = held(installation, world, "page_begun", 6)
+    ended = end(process, *[signal.SIGTERM] * times, send=os.killpg)
+    assert ended.status == 130
+    assert times == 1 or ended.seconds < AT_ONCE_SECONDS
+    take_up(installation, world, "known")
