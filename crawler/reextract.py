@@ -314,6 +314,7 @@ class Reextraction:
         article = revision.article
         return replace(
             known,
+            url=article.url,
             content_hash=article.content_hash,
             word_count=article.word_count,
             date_published=article.date_published,

@@ -16,7 +16,7 @@ from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import key_of
 from crawler.site import Site
 from pipelines.archive import read_page
-from pipelines.errors import ArchiveError, LakeError, SitrepError, StateError
+from pipelines.errors import ArchiveError, ExtractionError, LakeError, SitrepError, StateError
 from pipelines.hints import merged_hints
 from pipelines.lake import Lake, connect_offline
 from pipelines.ledger import Ledger
@@ -175,19 +175,21 @@ class Rereader:
 
         There are several where its story had moved. What an earlier page told finer, stays.
         """
-        newest = version[-1]
-        places = [
-            one for _, same in groupby(version, attrgetter("location")) for one in [*same][:1]
-        ]
-        for place in places:
-            page = read_page(self._ledger.lake.storage, place.location)
-            if page.payload_bytes and not page.body:
-                raise ArchiveError("the body is not what its Content-Encoding says", where=page.url)
-            tally.pages += 1
-            before = await self._read_page(page, before, newest.article)
-        if before is None:
-            raise ArchiveError("no row says where its bytes are", where=newest.article.url)
-        return before
+        *earlier, newest = [[*same][-1] for _, same in groupby(version, attrgetter("location"))]
+        for one in earlier:
+            try:
+                before = await self._read_row(one, before, tally)
+            except (ArchiveError, ExtractionError) as error:
+                logger.warning("where a story was before cannot be read: %s", error)
+                before = _Reading(article=one.article, hints=NO_HINTS)
+        return await self._read_row(newest, before, tally)
+
+    async def _read_row(self, row: Revision, before: _Reading | None, tally: Tally) -> _Reading:
+        page = read_page(self._ledger.lake.storage, row.location)
+        if page.payload_bytes and not page.body:
+            raise ArchiveError("the body is not what its Content-Encoding says", where=page.url)
+        tally.pages += 1
+        return await self._read_page(page, before, row.article)
 
     async def _read_page(self, page: Page, before: _Reading | None, on_record: Article) -> _Reading:
         """Read a page with the hints that it was read with.

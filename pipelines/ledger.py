@@ -245,7 +245,8 @@ class Ledger:
                 transaction.put_aliases(site, aliases)
             transaction.put_claims(pending.claims)
             transaction.put_links(pending.links.values())
-            transaction.put_batch(warc_path)
+            if pending.captures:  # what was read again, or placed among copies, is no WARC file
+                transaction.put_batch(warc_path)
             transaction.put_responses(pending.responses.values())
             if level is not None:
                 transaction.put_level(level)
