@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -318,3 +322,123 @@ def test_a_site_that_another_process_writes_waits(installation, site, tmp_path):
     assert said["sites"][0]["skipped"] == {"busy": 1}
     lease.release()
     assert installation.json("import", file)["totals"]["new"] == 1
+
+
+def _truth(installation: Installation) -> list[object]:
+    """Return what a lake says, but for what names a time of ours or a place in the archive."""
+    columns = "url, fetched_at, payload_digest, verdict, article_id, revision"
+    return [
+        installation.rows(
+            "SELECT * EXCLUDE (recorded_at, warc_path, warc_offset, warc_record_id) "
+            "FROM revisions_all ORDER BY article_id, revision, extraction"
+        ),
+        installation.rows(
+            "SELECT * EXCLUDE (recorded_at, warc_path, warc_offset, warc_record_id) "
+            "FROM articles ORDER BY article_id"
+        ),
+        installation.rows(f"SELECT {columns} FROM captures ORDER BY {columns}"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def twice(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[LivingSite, Path, list[object]]]:
+    """A site, a file with two versions of each of its stories, and what it gives undisturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    captures = Captures()
+    with LivingSite() as site:
+        for n in range(1, 9):
+            captures.story(site, edited(n), at=f"2024-06-{n:02d}T00:00:00Z")
+            captures.story(site, story(n), at=f"2024-05-{n:02d}T00:00:00Z")
+        file = captures.save(folder / "a.warc.gz")
+        installation = settle_in(folder, site)
+        installation.run("import", str(file))
+        yield site, file, _truth(installation)
+
+
+@pytest.mark.parametrize("step", ["archived", "captures_in"])
+def test_after_a_kill_the_same_import_makes_what_it_would_have_made(tmp_path, twice, step):
+    site, file, truth = twice
+    installation = settle_in(tmp_path, site)
+    _kill_at(installation, step, 2 if step == "captures_in" else 11, file)
+    said = installation.json("import", str(file))
+    assert 0 < said["files"][0]["imported"] < 16
+    assert _truth(installation) == truth
+    assert installation.json("doctor")["findings"] == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "step",
+    ["archived", "decided", "closed", "moved", "revisions_in", "captures_in", "flipped", "saved"],
+)
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_after_a_kill_anywhere_the_same_import_makes_what_it_would_have_made(
+    tmp_path, twice, step, n
+):
+    site, file, truth = twice
+    installation = settle_in(tmp_path, site)
+    _kill_at(installation, step, n, file)
+    installation.run("import", str(file))
+    assert _truth(installation) == truth
+    assert installation.json("doctor")["findings"] == []
+
+
+def test_what_a_killed_import_archived_is_taken_up_by_a_crawl(tmp_path, twice):
+    site, file, _ = twice
+    installation = settle_in(tmp_path, site)
+    _kill_at(installation, "archived", 3, file)
+    installation.crawl(site.name)
+    assert len(installation.rows("SELECT * FROM articles")) == 3
+
+
+def _kill_at(installation: Installation, step: str, n: int, file: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killed_crawl", step, str(n), "import", str(file)],
+        cwd=installation.folder,
+        env=installation.env,
+        start_new_session=True,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def test_ctrl_c_commits_what_was_taken_in_and_the_next_import_goes_on(tmp_path, twice):
+    site, file, truth = twice
+    installation = settle_in(tmp_path, site)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "import", str(file)],
+        cwd=installation.folder,
+        env=installation.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    spool = tmp_path / "state" / "spool"
+    deadline = time.monotonic() + 60
+    while not list(spool.glob("*.open")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert list(spool.glob("*.open")) == []
+    first = len(installation.rows("SELECT * FROM captures"))
+    assert 0 < first < 16
+    assert installation.json("import", str(file))["files"][0]["imported"] == 16 - first
+    assert _truth(installation) == truth
+
+
+# `sitrep` whose archive takes a fifth of a second for each page.
+SLOW = """
+import time
+from pipelines.archive_writer import WarcWriter
+from crawler.cli import main
+real = WarcWriter.write
+def write(self, exchange):
+    time.sleep(0.2)
+    return real(self, exchange)
+WarcWriter.write = write
+main()
+"""
