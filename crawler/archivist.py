@@ -1,7 +1,7 @@
 """The archive of one run: every response is written down before anything is made of it.
 
-One thread writes. A WARC file is closed at 256 MB, after ten minutes or at the end; it is moved
-into the lake and its batch is committed once each of its captures has a verdict.
+One thread writes. A WARC file is closed at 256 MB, after ten minutes, after 2,000 responses or at the
+end; it is moved into the lake and its batch is committed once each of its captures has a verdict.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ T = TypeVar("T")
 
 MOST_BYTES = 256 << 20
 MOST_AGE = timedelta(minutes=10)
+# What a file gave is held in memory until it is committed: some 20 KB an article. Only a crawl
+# faster than three pages a second comes to this within ten minutes.
+MOST_RESPONSES = 2_000
 
 
 @dataclass(slots=True)
 class _File:
     writer: WarcWriter
+    responses: int = 0
     unsettled: set[str] = field(default_factory=set)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,6 +78,7 @@ class Archivist:
             file = self._open
             location = await self._in_thread(lambda: file.writer.write(exchange))
             file.unsettled.add(location.warc_record_id)
+            file.responses += 1
             return location
 
     def settle(self, location: RecordLocation) -> None:
@@ -108,7 +113,8 @@ class Archivist:
         if self._open is None:
             return
         writer = self._open.writer
-        if writer.size >= MOST_BYTES or self._clock() - writer.opened_at >= MOST_AGE:
+        is_old = self._clock() - writer.opened_at >= MOST_AGE
+        if is_old or writer.size >= MOST_BYTES or self._open.responses >= MOST_RESPONSES:
             self._close_open()
 
     def _close_open(self) -> None:

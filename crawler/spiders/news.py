@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -249,7 +249,7 @@ class NewsSpider(scrapy.Spider):
             self._not_asked(request, cause)
         elif self.run.fatal is not None:
             # The run ends early for a reason of its own; the link stays for the next one.
-            self.outcomes[request.meta["requested_url"]] = error
+            self._keep(request.meta["requested_url"], error)
         else:
             self._count_failure(request, reason, error, status="failed")
 
@@ -262,7 +262,7 @@ class NewsSpider(scrapy.Spider):
         report = self.run.report.site(request.meta["site"].name)
         report.skipped[cause.reason] += 1
         url = request.meta["requested_url"]
-        self.outcomes[url] = str(cause)
+        self._keep(url, str(cause))
         if status is not None:
             self._close_link(request, status, None)
         elif not any(one["error"] == str(cause) for one in report.errors):
@@ -272,7 +272,7 @@ class NewsSpider(scrapy.Spider):
         report = self.run.report.site(request.meta["site"].name)
         verdict, _, reason = outcome.verdict.partition(":")
         url = request.meta["requested_url"]
-        self.outcomes[url] = outcome
+        self._keep(url, outcome)
         if verdict == Verdict.NOT_MODIFIED:
             report.counts["not_modified"] += 1
         elif verdict == Verdict.FAILED:
@@ -289,6 +289,15 @@ class NewsSpider(scrapy.Spider):
         self._close_link(request, link_status(outcome.verdict), outcome)
         self.on_progress()
 
+    def _keep(self, url: str, outcome: Outcome | str) -> None:
+        """Keep what became of an address that was asked for by name; a crawl has its counts."""
+        if not self.plan.urls:
+            return
+        if isinstance(outcome, Outcome):
+            page = replace(outcome.capture.page, body=b"")  # the archive has it
+            outcome = replace(outcome, capture=replace(outcome.capture, page=page))
+        self.outcomes[url] = outcome
+
     def _count_unseated(self, outcome: Outcome) -> None:
         """Count a copy of this run that was taken for the original until an earlier one came."""
         copy = outcome.unseated
@@ -302,7 +311,7 @@ class NewsSpider(scrapy.Spider):
         report = self.run.report.site(request.meta["site"].name)
         report.counts["failed"] += 1
         report.error(request.meta["requested_url"], error)
-        self.outcomes[request.meta["requested_url"]] = error
+        self._keep(request.meta["requested_url"], error)
         if status is not None:
             self._close_link(request, status, None)
         self.on_progress()
