@@ -13,8 +13,11 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from tempfile import gettempdir
 from types import TracebackType
 from typing import Any, Self
+
+from pipelines.errors import SitrepError
 
 _SCHEMA = """
     CREATE TABLE captures (
@@ -61,7 +64,8 @@ class ImportIndex:
 
     def __init__(self) -> None:
         self._base = sqlite3.connect("", isolation_level=None)
-        self._base.executescript(_SCHEMA)
+        # It is of no use after its process: nothing of it needs to outlast a fault.
+        self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
 
     def __enter__(self) -> Self:
         self._base.execute("BEGIN")
@@ -85,12 +89,22 @@ class ImportIndex:
             found.file, found.offset, found.record_id, found.site, *key, found.ip,
             json.dumps(found.said), found.block, found.original,
         )  # fmt: skip
-        self._base.execute(
+        self._write(
             "INSERT INTO captures (file, offset, record_id, site, url, at, digest, ip, said, block,"
             " original) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
         return True
+
+    def _write(self, sql: str, row: tuple[object, ...]) -> None:
+        try:
+            self._base.execute(sql, row)
+        except sqlite3.Error as error:
+            raise SitrepError(
+                f"the list of what is to be imported cannot be written ({error})",
+                where=gettempdir(),
+                remedy="free space there, or set TMPDIR to a folder with more",
+            ) from error
 
     def original_of(
         self, *, record_id: str, url: str, fetched_at: datetime | None, digest: str

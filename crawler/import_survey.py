@@ -192,7 +192,7 @@ class Survey:
         said, found = revisit.headers, revisit.found
         original = self._index.original_of(
             record_id=said.get("warc-refers-to", ""),
-            url=said.get("warc-refers-to-target-uri", ""),
+            url=said.get("warc-refers-to-target-uri", "").strip("<>"),
             fetched_at=_time(said.get("warc-refers-to-date", "")),
             digest=said.get("warc-payload-digest", ""),
         )

@@ -253,8 +253,8 @@ class Recovery:
     def _close_link(self, page: Page, site: Site, capture: Capture) -> None:
         known = self._ledger.link(site.name, key_of(page.requested_url, site))
         status = link_status(capture.verdict)
-        if known is None or status == "failed":
-            return  # it stays pending, and is asked again
+        if known is None or status == "failed" or page.imported_from:
+            return  # it stays pending, and is asked again: what was imported may be older than it
         closed = replace(
             known,
             status=status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -81,7 +82,12 @@ def _chosen(versions: list[Row], revision: int | None, asked: str) -> Row:
 
 def _raw(out: Out, lake: Lake, row: Row) -> None:
     page = read_page(lake.storage, (row["warc_path"], row["warc_offset"]))
-    head = {"url": page.url, "status": page.status, "fetched_at": page.fetched_at}
+    head = {
+        "url": page.url,
+        "status": page.status,
+        "fetched_at": page.fetched_at,
+        "imported_from": [asdict(origin) for origin in page.imported_from],
+    }
     if out.is_json:
         text = page.body.decode("utf-8", "replace")
         out.result({**head, "headers": dict(page.headers), "body": text})
