@@ -231,7 +231,10 @@ class Reextraction:
             return False  # stopped: the next run goes on from there
         result.refused = None if self._accept else result.tally.gate()
         if result.refused:
-            return False  # kept, so that --accept need not read all of it again
+            # Kept, so that --accept need not read all of it again; but for what may be mended.
+            if result.tally.unreadable:
+                work.remove()
+            return False
         work.append({READY: True})
         return True
 

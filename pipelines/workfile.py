@@ -12,12 +12,14 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from pipelines.errors import StateError
 from pipelines.model import Revision
 from pipelines.schema import REVISIONS, Row, revision_of, revision_row
 
@@ -63,14 +65,15 @@ class WorkFile:
 
     @classmethod
     def begun(cls, path: Path, identity: Mapping[str, Any]) -> WorkFile:
-        """Begin the work anew, whatever was there. Raises OSError where it cannot be written."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_frame(identity, b""))
+        """Begin the work anew, whatever was there. Raises StateError: it cannot be written."""
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_frame(identity, b""))
         return cls(path, identity=identity)
 
     def append(self, head: Mapping[str, Any], revisions: Sequence[Revision] = ()) -> None:
-        """Put a chunk down, and have the disk hold it. Raises OSError where it is full."""
-        with self.path.open("ab") as file:
+        """Put a chunk down, and have the disk hold it. Raises StateError where it is full."""
+        with _writing(self.path), self.path.open("ab") as file:
             file.write(_frame(head, _packed(revisions) if revisions else b""))
             file.flush()
             os.fsync(file.fileno())
@@ -94,6 +97,18 @@ class WorkFile:
     def _count(self, head: Mapping[str, Any]) -> None:
         self.last = dict(head)
         self.frames += 1
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"work cannot be put aside ({error.strerror})",
+            where=str(path),
+            remedy="free space there; nothing was stored yet, and what was put aside is kept",
+        ) from error
 
 
 def _frame(head: Mapping[str, Any], body: bytes) -> bytes:

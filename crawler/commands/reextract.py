@@ -40,7 +40,8 @@ def reextract(
     their words, or their date, author or headline, or where its median body falls by 5 %. Look at
     the rows that are shown; --accept stores them all the same.
 
-    A run that is killed or stopped goes on where it was when the command is given again.
+    A run that is killed or stopped goes on where it was when the command is given again. A site
+    that is being crawled meanwhile is skipped.
 
     Exit status 1 when a site was refused, or a page could not be read: its row stays as it is.
 
