@@ -1,7 +1,8 @@
 """The archive of one run: every response is written down before anything is made of it.
 
-One thread writes. A WARC file is closed at 256 MB, after ten minutes, after 2,000 responses or at the
-end; it is moved into the lake and its batch is committed once each of its captures has a verdict.
+One thread writes. A WARC file is closed at 256 MB, after ten minutes, after 2,000 responses or at
+the end; it is moved into the lake and its batch is committed once each of its captures has a
+verdict.
 """
 
 from __future__ import annotations
