@@ -20,7 +20,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from types import TracebackType
 from typing import Self
 
@@ -175,7 +175,21 @@ def _prepare() -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     with suppress(OSError, AttributeError):  # elsewhere than on Linux the thread has to do
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    _let_the_server_end()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def _let_the_server_end() -> None:
+    """Have the server that made this worker end with the crawler, and not wait for this worker.
+
+    It ends when nobody holds its pipe any more, and every process that it makes is given one end:
+    a worker that hangs would keep both here for ever (tried, 3.11).
+    """
+    server = forkserver._forkserver  # noqa: SLF001 - there is no other way to its pipe
+    alive: int | None = server._forkserver_alive_fd  # type: ignore[attr-defined] # noqa: SLF001
+    if alive is not None:
+        os.close(alive)
+        server._forkserver_alive_fd = None  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _end_with_parent(parent: int) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.installation import Installation
 from tests.killed_crawl import HELD_SECONDS
+from tests.living_site import LivingSite, settle_in, story
 from tests.undisturbed import World, archived, take_up, undisturbed_world
 
 Send = Callable[[int, int], None]
@@ -25,7 +26,7 @@ AT_ONCE_SECONDS = 2.5
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with undisturbed_world(tmp_path_factory) as made:
+    with undisturbed_world(tmp_path_factory, "known") as made:
         yield made
 
 
@@ -123,8 +124,10 @@ def archived_before(world: World) -> object:
     ("number", "to", "step", "n"),
     [
         ("ctrl_c", "process", "revisions_in", 1),  # while committing, in a thread
-        ("ctrl_c", "group", "extracted", 2),  # in the event loop
         ("sigterm", "group", "flipping", 2),
+        pytest.param(
+            "ctrl_c", "group", "extracted", 2, marks=pytest.mark.soak
+        ),  # in the event loop
     ],
 )
 def test_twice_all_stops_at_once_and_nothing_is_lost(installation, world, number, to, step, n):
@@ -150,7 +153,7 @@ def test_twice_a_server_that_answers_slowly_is_not_waited_for(installation, worl
     take_up(installation, world, "known")
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.soak), 2])
 def test_a_recovery_is_left_to_the_next_run(installation, world, times):
     interrupted = held(installation, world, "extracted", 5)
     os.killpg(interrupted.pid, signal.SIGKILL)
@@ -160,3 +163,25 @@ def test_a_recovery_is_left_to_the_next_run(installation, world, times):
     assert ended.status == 130
     assert times == 1 or ended.seconds < AT_ONCE_SECONDS
     take_up(installation, world, "known")
+
+
+@pytest.mark.parametrize(
+    "word", [pytest.param("hangs-for-ever", marks=pytest.mark.soak), "hangs-in-c"]
+)
+def test_twice_a_worker_that_hangs_is_not_waited_for_and_dies_with_its_crawler(tmp_path, word):
+    with LivingSite() as site:
+        site.put(story(1), story(2, extra=f"<p>{word}</p>"))
+        installation = settle_in(tmp_path, site)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.sick_extractor", "crawl", site.name],
+            cwd=tmp_path, env=installation.env, text=True, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        wait_for(lambda: archived(installation).total() == 2)
+        time.sleep(1)
+        ended = end(process, signal.SIGINT, signal.SIGINT, send=os.killpg)
+        assert ended.status == 130
+        assert ended.seconds < AT_ONCE_SECONDS
+        installation.crawl(site.name)
+        assert len(installation.rows("SELECT url FROM articles")) == 2
+        assert site.asked(story(2).path) == 1

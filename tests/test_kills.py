@@ -19,7 +19,7 @@ from tests.undisturbed import Start, World, count, take_up, undisturbed_world
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with undisturbed_world(tmp_path_factory) as made:
+    with undisturbed_world(tmp_path_factory, "new", "known") as made:
         yield made
 
 
@@ -70,7 +70,7 @@ def test_killed_between_two_steps_a_crawl_is_made_good_by_the_next(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("start", "step", "share"), drawn(100, seed=2))
+@pytest.mark.parametrize(("start", "step", "share"), drawn(80, seed=2))
 def test_killed_between_any_two_steps_a_crawl_is_made_good_by_the_next(
     tmp_path, world, start, step, share
 ):
@@ -104,7 +104,7 @@ def test_killed_as_it_recovers_a_crawl_is_made_good_by_the_next(tmp_path, world,
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("left", "step", "share"), drawn_again(25, seed=2))
+@pytest.mark.parametrize(("left", "step", "share"), drawn_again(20, seed=2))
 def test_killed_at_any_step_of_a_recovery_a_crawl_is_made_good_by_the_next(
     tmp_path, world, left, step, share
 ):

@@ -119,12 +119,6 @@ def _relations(clusters: list[dict[str, Any]]) -> Counter[str]:
     return Counter(row["cluster_relation"] for row in clusters)
 
 
-@pytest.mark.parametrize("seed", [11])
-def test_after_a_kill_one_crawl_makes_the_lake_what_it_would_have_been(tmp_path, undisturbed, seed):
-    newsroom, truth = undisturbed
-    _compare(_killed_and_taken_up(tmp_path, newsroom, seed), truth)
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_after_a_kill_at_any_moment_the_lake_is_as_it_would_have_been(tmp_path, undisturbed, seed):

@@ -119,14 +119,15 @@ def second_state(ours: LivingSite, theirs: LivingSite) -> None:
 
 
 @contextmanager
-def undisturbed_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Give the world; what it says of undisturbed crawls has been crawled."""
+def undisturbed_world(tmp_path_factory: pytest.TempPathFactory, *starts: str) -> Iterator[World]:
+    """Give the world with undisturbed crawls from `starts`: `new`, `known`."""
     with LivingSite("slipway_post") as ours, LivingSite("dock_times") as theirs:
-        folders = {name: tmp_path_factory.mktemp(name) for name in ("new", "known")}
+        folders = {name: tmp_path_factory.mktemp(name) for name in starts}
         first_state(ours, theirs)
-        for folder in folders.values():
-            settle_in(folder, ours, theirs)
-        Installation(folder=folders["known"]).crawl(ours.name, theirs.name)
+        for name, folder in folders.items():
+            installation = settle_in(folder, ours, theirs)
+            if name == "known":
+                installation.crawl(ours.name, theirs.name)
         second_state(ours, theirs)
         made = World((ours, theirs), {})
         for name, folder in folders.items():
