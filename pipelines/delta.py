@@ -151,9 +151,13 @@ def _write(folder: Path, rows: pa.Table) -> tuple[Path, bytes]:
     )
     data = sink.getvalue().to_pybytes()
     path = folder / sums.part_name(data)
-    path.write_bytes(data)
-    fsync(path)
-    fsync(folder)
+    try:
+        path.write_bytes(data)
+        fsync(path)
+        fsync(folder)
+    except OSError:
+        path.unlink(missing_ok=True)  # a part of it would bear the name of the whole
+        raise
     return path, data
 
 

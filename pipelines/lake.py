@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipelines import delta, sums
-from pipelines.errors import LakeError
+from pipelines.errors import ArchiveError, LakeError
 from pipelines.model import Batch
 from pipelines.schema import (
     SCHEMA_VERSION,
@@ -40,7 +40,7 @@ from pipelines.schema import (
     run_row,
 )
 from pipelines.storage import Storage, open_storage
-from pipelines.warc import place_in_time
+from pipelines.warc import CAPTURES, CutError, place_in_time, records
 
 logger = logging.getLogger(__name__)
 
@@ -218,10 +218,23 @@ class Lake:
     def uncommitted_warcs(self) -> list[str]:
         """Return the WARC files that were moved here before their process could commit them.
 
-        They come in the order in which they were written.
+        They come in the order in which they were written. A copy of a file that was committed,
+        under another name, is none of them.
         """
         done = self.committed_warcs()
-        return sorted((path for path in self._warcs() if path not in done), key=place_in_time)
+        left = {path: self.first_capture(path) for path in self._warcs() if path not in done}
+        known = self.has_captures([one for one in left.values() if one])
+        for path in (path for path, first in left.items() if first in known):
+            logger.warning("%s: a copy of a file that is in the lake; nobody needs it", path)
+        return sorted((path for path, one in left.items() if one not in known), key=place_in_time)
+
+    def first_capture(self, warc_path: str) -> str | None:
+        """Return the id of a WARC file's first response; None where there is none to be read."""
+        with self.storage.open(warc_path) as file, suppress(ArchiveError, CutError):
+            for record in records(file, where=warc_path):
+                if record.type in CAPTURES:
+                    return record.id
+        return None
 
     def _warcs(self) -> list[str]:
         there = self.storage.list("warc") if self.storage.exists("warc") else ()
@@ -277,6 +290,7 @@ class Lake:
             return _time(before)
         version = _microseconds(recorded_at)
         done = [Transaction(app_id, version), Transaction(_CLOCK, version)]
+        self._is_mended = False  # until it went well
         with _writing(self.storage.table_url(name)):
             delta.append(
                 self.storage,
@@ -286,6 +300,7 @@ class Lake:
                 statistics=_STATISTICS[name],
                 transactions=done,
             )
+        self._is_mended = True
         return recorded_at
 
     def _sum_up(self, warc_path: str) -> None:

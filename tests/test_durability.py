@@ -57,7 +57,8 @@ class Crawl:
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawl]:
     folder = tmp_path_factory.mktemp("durability")
     with LivingSite() as site:
-        site.put(*(story(n) for n in range(1, 4)), replace(story(3), path="/2024/05/copy/"))
+        copy = replace(story(3), path="/2024/05/copy/", published="2024-05-27T08:15:00+00:00")
+        site.put(*(story(n) for n in range(1, 4)), copy)
         after = settle_in(folder / "user", site)
         after.settings["SITREP_WORKERS"] = "1"
         before = shutil.copytree(after.folder, folder / "before")

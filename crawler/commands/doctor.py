@@ -14,6 +14,8 @@ from crawler import offline
 from crawler.commands.common import Context, verb
 from crawler.ingest import key_of
 from crawler.register import Register
+from crawler.run import open_lake_and_state
+from crawler.settings import Settings
 from crawler.site import Site
 from pipelines.catch_up import KeyOf
 from pipelines.doctor import Finding, examine
@@ -37,8 +39,7 @@ def doctor(context: Context, *, rebuild: bool) -> int:
     warnings alone exit 0.
     """
     if rebuild:
-        offline.rebuild(context.settings)
-        publish(Lake.open(context.settings.lake), now=datetime.now(UTC), rebuild=True)
+        _rebuild(context.settings)
     findings = [*_site_files(context), *_examined(context)]
     failed = any(one.level == "error" for one in findings)
     context.out.result({"ok": not failed, "findings": [asdict(one) for one in findings]})
@@ -47,6 +48,14 @@ def doctor(context: Context, *, rebuild: bool) -> int:
         context.out.say(f"{one.level}: {one.where}: {one.what}; {one.remedy}", style=style)
     context.out.say("something is wrong" if failed else "all parts agree")
     return int(failed)
+
+
+def _rebuild(settings: Settings) -> None:
+    lake, state = open_lake_and_state(settings)  # which refuses another lake's state
+    state.close()
+    # First: the state is made of what is published.
+    publish(lake, now=datetime.now(UTC), rebuild=True)
+    offline.rebuild(settings)
 
 
 def _examined(context: Context) -> Iterator[Finding]:
@@ -61,12 +70,16 @@ def _examined(context: Context) -> Iterator[Finding]:
         return
     state = State.open_to_read(settings.state)
     try:
-        yield from examine(lake, state, spool=settings.spool_folder, key_of=_keys(context.register))
+        yield from examine(
+            lake, state, spool=settings.spool_folder, key_of=keys_of(context.register)
+        )
     finally:
         state.close()
 
 
-def _keys(register: Register) -> KeyOf:
+def keys_of(register: Register) -> KeyOf:
+    """Return what gives the key of an address of a site, by the site's name."""
+
     @cache
     def site(name: str) -> Site | None:
         try:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from pipelines import sums, warc
 from pipelines.doctor.findings import BACKUP, Finding
-from pipelines.doctor.snapshot import Snapshot
+from pipelines.doctor.snapshot import Snapshot, Stray
 from pipelines.errors import ArchiveError
 from pipelines.lake import connect_offline
 from pipelines.schema import TABLES, Row
@@ -40,13 +40,23 @@ def check_archive(snapshot: Snapshot) -> Iterator[Finding]:
         left.discard(path)
     for path in sorted(left, key=warc.place_in_time):
         yield from _WarcFile(snapshot, path, None).check()
-        yield Finding(
-            check="archive",
-            level="warning",
-            where=path,
-            what="none of its records has a row in captures",
-            remedy="the next crawl takes it up; a crawl that runs now is about to",
-        )
+        if "captures" not in snapshot.unreadable:
+            yield _without_rows(path, snapshot.strays.get(path))
+
+
+def _without_rows(path: str, why: Stray | None) -> Finding:
+    what, remedy = {
+        "copy": ("is a copy of a file that is in the lake", "delete it: nobody needs it"),
+        "foreign": (
+            "is a WARC file that no Sitrep wrote",
+            "move it out of the lake, and `sitrep import` it",
+        ),
+        None: (
+            "none of its records has a row in captures",
+            "the next crawl takes it up; a crawl that runs now is about to",
+        ),
+    }[why]
+    return Finding(check="archive", level="warning", where=path, what=what, remedy=remedy)
 
 
 def check_spool(spool: Path) -> Iterator[Finding]:

@@ -158,6 +158,8 @@ def _wrong_of_generation(snapshot: Snapshot, path: str) -> str | None:
 
 
 def _lost_parts(snapshot: Snapshot, now: str) -> Iterator[Finding]:
+    if now and f"{STORE}/{now}.json" not in snapshot.files:
+        yield _error(f"{STORE}/{now}.json", "is missing", REBUILD)
     try:
         manifest = generations.read_manifest(snapshot.storage.folder, now)
     except (OSError, ValueError, TypeError):

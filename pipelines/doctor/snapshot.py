@@ -5,24 +5,35 @@ Tables are only appended to and parts are named by content: what was there stays
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
-from pipelines import delta
-from pipelines.errors import LakeError
+import duckdb
+
+from pipelines import delta, warc
+from pipelines.errors import ArchiveError, LakeError
 from pipelines.lake import Lake
 from pipelines.schema import TABLES
 from pipelines.storage import Storage
 
+# What a WARC file without rows is, other than one whose rows are still to come.
+Stray = Literal["copy", "foreign"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`files` are all there are; `parts` the data files of each table that can be read."""
+    """`files` are all there are; `parts` the data files of each table that can be read.
+
+    `strays` are WARC files that nobody will ever commit.
+    """
 
     storage: Storage
     files: tuple[str, ...]
     parts: dict[str, list[str]]
     versions: dict[str, int]
     unreadable: dict[str, LakeError]
+    strays: dict[str, Stray]
 
     @classmethod
     def of(cls, lake: Lake) -> Snapshot:
@@ -41,6 +52,7 @@ class Snapshot:
             parts=parts,
             versions=versions,
             unreadable=unreadable,
+            strays=_strays(lake),
         )
 
     def logs(self, table: str) -> list[str]:
@@ -48,3 +60,25 @@ class Snapshot:
         prefix = f"{table}/{delta.LOG}/"
         names = (one for one in self.files if one.startswith(prefix) and one.endswith(".json"))
         return [one for one in names if one.removeprefix(prefix)[:-5].isdigit()]
+
+
+def _strays(lake: Lake) -> dict[str, Stray]:
+    found: dict[str, Stray] = {}
+    with suppress(LakeError, duckdb.Error, OSError):  # of captures, whose damage is told
+        done = lake.committed_warcs()
+        for path in lake.storage.list("warc") if lake.storage.exists("warc") else ():
+            first = lake.first_capture(path) if path not in done else None
+            if first and lake.has_captures([first]):
+                found[path] = "copy"
+            elif path not in done and not _is_ours(lake.storage, path):
+                found[path] = "foreign"
+    return found
+
+
+def _is_ours(storage: Storage, path: str) -> bool:
+    try:
+        with storage.open(path) as file:
+            first = next(warc.records(file, where=path), None)
+    except (ArchiveError, warc.CutError):
+        return True  # whatever it was: its damage is told
+    return first is not None and warc.is_ours(first)
