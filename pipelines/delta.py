@@ -11,8 +11,10 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -82,8 +84,9 @@ def mend(storage: Storage, name: str) -> None:
     log = storage.folder / name / LOG
     if not log.is_dir():
         return
-    for path in log.glob("*#*"):
-        path.unlink()  # delta-rs's, on its way to its name
+    # What was on its way to its name: delta-rs's, and our own.
+    for path in (*log.glob("*#*"), *log.parent.glob(".part-*.parquet")):
+        path.unlink()
     _mend_checkpoint(storage, name)
     versions = _versions(log)
     if not versions:
@@ -151,13 +154,15 @@ def _write(folder: Path, rows: pa.Table) -> tuple[Path, bytes]:
     )
     data = sink.getvalue().to_pybytes()
     path = folder / sums.part_name(data)
+    # Nothing ever bears a name that is not of its content.
+    temporary = folder / f".{path.name}"
     try:
-        path.write_bytes(data)
-        fsync(path)
+        temporary.write_bytes(data)
+        fsync(temporary)
+        temporary.replace(path)
         fsync(folder)
-    except OSError:
-        path.unlink(missing_ok=True)  # a part of it would bear the name of the whole
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
     return path, data
 
 
@@ -209,7 +214,21 @@ def _sum_up(storage: Storage, name: str, version: int) -> None:
     there = [entry_name(version)] + [checkpoint] * (log / checkpoint).exists()
     # The hint is written anew with each checkpoint: its sum is with the last one's.
     there += [HINT] * ((log / HINT).exists() and _last_checkpoint(log) == version)
-    sums.write(storage, f"{name}/{version:020d}", [f"{name}/{LOG}/{one}" for one in there])
+    paths = [f"{name}/{LOG}/{one}" for one in there] + _unnamed(storage, name, version)
+    sums.write(storage, f"{name}/{version:020d}", paths)
+
+
+def _unnamed(storage: Storage, name: str, version: int) -> list[str]:
+    """Return the files that an entry adds and that are not named by their content.
+
+    Another program's; it may have taken them away again.
+    """
+    entry = storage.folder / name / LOG / entry_name(version)
+    with suppress(ValueError, TypeError, KeyError):  # damaged: the sum will say as little
+        parts = [f"{name}/{unquote(add['path'])}" for add in added(entry)]
+        named = sums.is_named_by_content
+        return [one for one in parts if not named(Path(one)) and storage.exists(one)]
+    return []
 
 
 def _fill_in(storage: Storage, name: str, versions: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ TRUTH = {
     "revisions": """SELECT url, revision, extraction, change, headline, authors, article_body,
         date_published, published_month FROM revisions_all ORDER BY ALL""",
     "articles": "SELECT url, revision, headline, cluster_relation FROM articles ORDER BY ALL",
-    "relations": "SELECT relation, count(*) FROM relations GROUP BY ALL",
+    "relations": "SELECT count(DISTINCT article_id) FROM relations",
     "captures": """SELECT count(*) - count(DISTINCT warc_record_id),
         count(*) FILTER (verdict = 'new') FROM captures""",
 }

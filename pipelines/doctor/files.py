@@ -40,7 +40,7 @@ def check_files(snapshot: Snapshot) -> Iterator[Finding]:
     yield from described.read(snapshot)
     yield from _summed(snapshot, described)
     for table in TABLES:
-        yield from _parts(snapshot, table)
+        yield from _parts(snapshot, table, described)
     yield from _generations(snapshot)
     yield from _foreign(snapshot)
 
@@ -70,28 +70,26 @@ def _about(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _summed(snapshot: Snapshot, described: _Described) -> Iterator[Finding]:
-    there = set(snapshot.files)
+    there, parts = set(snapshot.files), snapshot.part_paths()
     for path, said in sorted(described.files.items()):
-        if path in there:
+        is_data = not path.partition("/")[2].startswith(delta.LOG)
+        if path not in there:
+            if _is_entry(path) and _is_needed(snapshot, path):
+                yield _error(path, "is missing", _LOST_LOG)
+        elif not is_data or path in parts:
             with snapshot.storage.open(path) as file:
                 is_right = sums.digest_of(file) == said["sha256"]
-            if not is_right and not _is_later(snapshot, path):
-                yield _error(path, _WRONG, _LOST_LOG if _is_entry(path) else _AGAIN)
-        elif _is_entry(path) and _is_needed(snapshot, path):
-            yield _error(path, "is missing", _LOST_LOG)
+            if not is_right:
+                remedy = BACKUP if is_data else _LOST_LOG if _is_entry(path) else _AGAIN
+                yield _error(path, _WRONG, remedy)
     for table in TABLES:
         for path in snapshot.logs(table):
-            if path not in described.files and _version(path) <= snapshot.versions.get(table, -1):
+            if path not in described.files:
                 yield _unsummed(path)
 
 
 def _is_entry(path: str) -> bool:
     return path.endswith(".json")
-
-
-def _is_later(snapshot: Snapshot, path: str) -> bool:
-    # The hint is replaced with each checkpoint; it may be newer than the snapshot.
-    return path.endswith(delta.HINT) and path not in snapshot.files
 
 
 def _version(path: str) -> int:
@@ -109,11 +107,13 @@ def _is_needed(snapshot: Snapshot, path: str) -> bool:
     return _version(path) > max(checkpoints, default=-1)
 
 
-def _parts(snapshot: Snapshot, table: str) -> Iterator[Finding]:
+def _parts(snapshot: Snapshot, table: str, described: _Described) -> Iterator[Finding]:
     for part in map(Path, snapshot.parts.get(table, ())):
         where = part.relative_to(snapshot.storage.folder).as_posix()
         try:
-            if not sums.is_named_by_content(part):
+            if where in described.files:
+                part.stat()  # its content was looked at
+            elif not sums.is_named_by_content(part):
                 # Another program's: its pages have sums, where it gave them any.
                 pq.read_table(part, partitioning=None, page_checksum_verification=True)
                 yield _unsummed(where)
@@ -173,7 +173,7 @@ def _lost_parts(snapshot: Snapshot, now: str) -> Iterator[Finding]:
 
 
 def _foreign(snapshot: Snapshot) -> Iterator[Finding]:
-    named = {Path(part).name for parts in snapshot.parts.values() for part in parts}
+    named = snapshot.part_paths()
     for path in snapshot.files:
         if not _OURS.fullmatch(path):
             yield _warning(path, "is no file of Sitrep's", "move it elsewhere, if nobody needs it")
@@ -185,7 +185,7 @@ def _foreign(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _is_orphan(snapshot: Snapshot, path: str, named: set[str]) -> bool:
     table, _, name = path.partition("/")
-    if table not in snapshot.parts or not name.startswith("part-") or name in named:
+    if table not in snapshot.parts or not name.startswith("part-") or path in named:
         return False
     folder = snapshot.storage.folder
     last = [folder / log for log in snapshot.logs(table)[-1:]]

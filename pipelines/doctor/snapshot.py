@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -54,6 +55,12 @@ class Snapshot:
             unreadable=unreadable,
             strays=_strays(lake),
         )
+
+    def part_paths(self) -> set[str]:
+        """Return the path within the lake of every data file that a table needs now."""
+        folder = self.storage.folder
+        every = (part for parts in self.parts.values() for part in parts)
+        return {Path(part).relative_to(folder).as_posix() for part in every}
 
     def logs(self, table: str) -> list[str]:
         """Return the log entries of a table, in order of their versions."""

@@ -236,6 +236,23 @@ def test_a_file_that_nobody_of_us_wrote_is_told_and_left(patient):
     assert {one["level"] for one in said["findings"]} == {"warning"}
 
 
+def test_a_table_that_another_program_compacted_is_in_order(patient):
+    lake = Lake.open(str(patient.folder / "lake"))
+    for table in ("captures", "revisions"):
+        found = lake.table(table)
+        assert found is not None
+        found.optimize.compact()
+        found = lake.table(table)
+        assert found is not None
+        found.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    assert {(one.check, one.level) for one in _examine(patient.folder)} == {("files", "warning")}
+    with Lake.open(lake.storage.url).lock():
+        pass  # as any crawl begins
+    assert _examine(patient.folder) == []
+    _flip(Path(lake.files("captures")[0]), at=0.3)
+    assert any("captures/part-" in one.where for one in _examine(patient.folder))
+
+
 def _everything(folder: Path) -> dict[str, tuple[int, int]]:
     there = [one for one in folder.rglob("*") if one.is_file()]
     return {str(one): (one.stat().st_mtime_ns, one.stat().st_size) for one in there}

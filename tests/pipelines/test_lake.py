@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,9 +16,14 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+from deltalake import Transaction
+from deltalake.exceptions import DeltaError
 
+from pipelines import delta
 from pipelines.errors import LakeError
 from pipelines.lake import Lake
 from pipelines.model import Batch, Relation, Revision
@@ -132,6 +138,117 @@ def test_what_is_in_is_still_known_after_a_checkpoint(lake: Lake) -> None:
     assert any(path.endswith(".checkpoint.parquet") for path in log)
     assert [commit(0), commit(104)] == [times[0], times[104]]
     assert _counts(lake)["relations"] == 105
+
+
+def test_a_checkpoint_that_a_power_cut_tore_is_made_again(lake: Lake) -> None:
+    def commit(n: int) -> None:
+        batch = Batch(warc_path=f"warc/{n}.warc.gz", relations=(_original(f"story-{n}"),))
+        lake.commit(batch, now=NOW)
+
+    for n in range(100):
+        commit(n)
+    log = lake.storage.folder / "relations" / "_delta_log"
+    (checkpoint,) = log.glob("*.checkpoint.parquet")
+    sums = lake.storage.folder / "_sums" / "relations" / f"{checkpoint.name.split('.')[0]}.json"
+    sums.unlink()  # which come last
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    lake = Lake.open(lake.storage.url)
+    commit(100)
+    assert _counts(lake)["relations"] == 101
+    (again,) = log.glob("*.checkpoint.parquet")
+    assert pq.read_table(again).num_rows > 100
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _newest(lake: Lake, pattern: str) -> Path:
+    found = (lake.storage.folder / "revisions").glob(pattern)
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+TORN: dict[str, Callable[[Lake], None]] = {
+    "an empty entry": lambda lake: _newest(lake, "_delta_log/*.json").write_bytes(b"") and None,
+    "a cut entry": lambda lake: _cut(_newest(lake, "_delta_log/*.json")),
+    "no file": lambda lake: _newest(lake, "*.parquet").unlink(),
+    "an empty file": lambda lake: _newest(lake, "*.parquet").write_bytes(b"") and None,
+    "a cut file": lambda lake: _cut(_newest(lake, "*.parquet")),
+}
+
+
+@pytest.mark.parametrize("how", TORN)
+@pytest.mark.parametrize("before", [0, 1])
+def test_what_a_power_cut_tore_is_put_aside_and_committed_again(
+    lake: Lake,
+    story: Story,
+    batch_of: BatchOf,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+    before: int,
+) -> None:
+    for n in range(before):
+        lake.commit(batch_of(f"r-{n}", [story(n)]), now=NOW)
+    batch = batch_of("r-9", [story(9)])
+    lake.commit(replace(batch, captures=()), now=NOW)
+    entry = _newest(lake, "_delta_log/*.json")
+    (lake.storage.folder / "_sums" / "revisions" / entry.name).unlink()  # which come last
+    TORN[how](lake)
+    Lake.open(lake.storage.url).commit(batch, now=NOW)
+    assert _counts(lake)["revisions"] == _counts(lake)["captures"] == before + 1
+    assert f"{entry}: torn by a power cut" in caplog.text
+    assert (lake.storage.folder / "_torn" / f"revisions-{entry.name}").exists()
+    parts = {path.name for path in (lake.storage.folder / "revisions").glob("*.parquet")}
+    assert parts == {Path(one).name for one in lake.files("revisions")}
+
+
+def test_an_entry_that_was_acknowledged_is_never_put_aside(
+    lake: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    """Its WARC file is committed: nobody would bring its rows again."""
+    lake.commit(batch_of("r-0", [story(0)]), now=NOW)
+    part = _newest(lake, "*.parquet")
+    _cut(part)
+    with Lake.open(lake.storage.url).lock():
+        pass
+    assert lake.files("revisions") == [str(part)]
+
+
+def test_two_programs_that_append_at_once_lose_nothing(lake: Lake) -> None:
+    """The lock keeps Sitrep's own writers apart; delta-rs the others."""
+    batches = [Batch(warc_path=f"{n}", relations=(_original(f"story-{n}"),)) for n in range(2)]
+    lake.commit(batches[0], now=NOW)
+    stale = lake.table("relations")
+    assert stale is not None
+    lake.commit(batches[1], now=NOW)
+    rows = pa.Table.from_pylist(
+        [stale.to_pyarrow_table().to_pylist()[0] | {"article_id": "story-2"}],
+        schema=TABLES["relations"],
+    )
+    append = {"table": stale, "statistics": ("recorded_at", "article_id")}
+    delta.append(lake.storage, "relations", rows, transactions=[], **append)
+    assert _counts(lake)["relations"] == 3
+    same = [Transaction("x", 1)]
+    delta.append(lake.storage, "relations", rows, transactions=same, **append)
+    with pytest.raises(DeltaError):
+        delta.append(lake.storage, "relations", rows, transactions=same, **append)
+
+
+def test_tables_files_are_as_the_contract_says(lake: Lake, story: Story, batch_of: BatchOf) -> None:
+    lake.commit(batch_of("r-0", [story(1)], relations=[_original("story-00001")]), now=NOW)
+    for name, filtered in {
+        "revisions": {"article_id", "url"},
+        "captures": {"article_id", "url"},
+        "relations": {"article_id"},
+    }.items():
+        (path,) = lake.files(name)
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        assert Path(path).name == f"part-{digest[:32]}.parquet"
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            assert file.read().schema.equals(TABLES[name])
+            assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+        sql = "SELECT path_in_schema FROM parquet_metadata($p) WHERE bloom_filter_offset > 0"
+        assert {one for (one,) in duckdb.execute(sql, {"p": path}).fetchall()} == filtered
 
 
 def test_two_revisions_under_one_number_are_refused_and_nothing_is_written(
