@@ -225,7 +225,8 @@ class Reextraction:
     async def _read(self, plan: Plan, work: WorkFile, result: SiteResult) -> bool:
         """Read what is left of a site; tell whether it may be stored."""
         async for done in self._chunks(plan, result, first=work.frames - 1):
-            work.append({"tally": done.tally.plain(), "was": done.was}, done.revisions)
+            head = {"n": work.frames - 1, "tally": done.tally.plain(), "was": done.was}
+            work.append(head, done.revisions)
             result.tally.add(done.tally)
         if work.frames - 1 < plan.chunks:
             return False  # stopped: the next run goes on from there
@@ -254,7 +255,8 @@ class Reextraction:
         if found := WorkFile.opened(path):
             known = found.identity
             is_same = {name: known.get(name) for name in identity} == identity
-            if is_same and (known["recorded_at"] == recorded_at or READY in found.last):
+            is_current = known.get("recorded_at") == recorded_at or READY in found.last
+            if is_same and is_current and _is_in_order(found):
                 return found
         token = secrets.token_hex(6)
         return WorkFile.begun(path, {**identity, "recorded_at": recorded_at, "token": token})
@@ -347,6 +349,11 @@ class Reextraction:
         publish(ledger.lake, now=self._clock())
         for work in self._done:
             work.remove()
+
+
+def _is_in_order(work: WorkFile) -> bool:
+    """Tell whether every chunk is there once: a file that was meddled with is begun anew."""
+    return all(head.get("n", n) == n for n, head in enumerate(work.heads()))
 
 
 def _units(work: WorkFile) -> Iterator[list[Revision]]:

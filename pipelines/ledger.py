@@ -21,8 +21,9 @@ from pipelines.state_tables import ArticleState, LinkState, ResponseState
 
 @dataclass(slots=True)
 class _Pending:
-    """What one WARC file gave so far."""
+    """What one WARC file gave so far; or, where `is_file` is not, what was read again."""
 
+    is_file: bool = True
     captures: list[Capture] = field(default_factory=list)
     revisions: list[Revision] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
@@ -138,14 +139,18 @@ class Ledger:
         self, batch: str, revision: Revision, *, article: ArticleState | None
     ) -> None:
         """Put down a version that was read again; `article` where it is the newest of its story."""
-        self._pending[batch].revisions.append(revision)
+        pending = self._pending[batch]
+        pending.is_file = False
+        pending.revisions.append(revision)
         if article is not None:
-            self._pending[batch].articles[article.article_id] = article
+            pending.articles[article.article_id] = article
 
     def add_relation(self, batch: str, relation: Relation, *, article: ArticleState) -> None:
         """Put down another place of an article among its copies."""
-        self._pending[batch].relations.append(relation)
-        self._pending[batch].articles[article.article_id] = article
+        pending = self._pending[batch]
+        pending.is_file = False
+        pending.relations.append(relation)
+        pending.articles[article.article_id] = article
 
     def add_article(self, warc_path: str, article: ArticleState) -> None:
         """Know an article otherwise than it was, without a new version of it."""
@@ -245,7 +250,7 @@ class Ledger:
                 transaction.put_aliases(site, aliases)
             transaction.put_claims(pending.claims)
             transaction.put_links(pending.links.values())
-            if pending.captures:  # what was read again, or placed among copies, is no WARC file
+            if pending.is_file:
                 transaction.put_batch(warc_path)
             transaction.put_responses(pending.responses.values())
             if level is not None:

@@ -28,6 +28,7 @@ from crawler.run import Run, new_run_id, open_lake_and_state
 from crawler.settings import Settings
 from crawler.site import read_site
 from fixtures.newsroom import Newsroom
+from pipelines import workfile
 from pipelines.archive_writer import Exchange
 from pipelines.lake import Lake
 from pipelines.lease import FileLease
@@ -36,7 +37,6 @@ from pipelines.model import Hints, Kind
 from pipelines.regroup import parted
 from pipelines.state import State
 from pipelines.state_tables import ArticleState
-from pipelines.workfile import WorkFile
 from tests.installation import Installation, install
 from tests.living_site import Entry, LivingSite, Story, settle_in, story
 
@@ -564,11 +564,12 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def _frames(installation: Installation) -> int:
     path = installation.folder / "state" / "reextract" / "slipway_post.work"
+    # `WorkFile.opened` would drop as a cut tail what the process is just writing.
     try:
-        work = WorkFile.opened(path)
+        with path.open("rb") as file:
+            return sum(1 for _ in workfile._frames(file))
     except FileNotFoundError:
         return 0
-    return work.frames if work else 0
 
 
 @pytest.fixture(scope="module")
