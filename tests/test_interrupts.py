@@ -107,8 +107,8 @@ def test_once_what_is_in_flight_is_finished_and_committed(installation, world, n
     wait_for(lambda: len(archived(installation)) > len(archived_before(world)) + 1)
     ended = end(process, SIGNALS[number], send=TO[to])
     assert ended.status == 130
-    rows = installation.rows("SELECT verdict FROM captures WHERE kind = 'article'")
-    assert len(rows) == archived(installation).total()
+    rows = installation.rows("SELECT url, verdict FROM captures WHERE kind = 'article'")
+    assert archived(installation).keys() <= {row["url"] for row in rows}
     assert not [row for row in rows if "extraction" in row["verdict"]]
     assert not list((installation.folder / "state" / "spool").glob("*.open"))
     for site in world.sites:

@@ -77,25 +77,34 @@ def test_killed_between_any_two_steps_a_crawl_is_made_good_by_the_next(
     killed_and_taken_up(tmp_path, world, start, step, share)
 
 
-# What is left to recover: of one, everything is in the spool; of the other, the lake has a
-# commit that the state lacks.
-LEFT = {"recovery": ("extracted", RECOVERY), "catch_up": ("within_saving", CATCH_UP)}
+# What is left to recover: of one, all is in the archive; of the other, the lake has the first
+# commit and the state does not.
+LEFT = {"recovery": ("extracted", 0.9, RECOVERY), "catch_up": ("within_saving", 0.0, CATCH_UP)}
 
 
 def drawn_again(n: int, *, seed: int) -> list[tuple[str, str, float]]:
     """Draw `n` kills of the run that takes up what a kill left."""
     chance = random.Random(seed)  # noqa: S311 - moments, no secrets
-    steps = [(left, step) for left, (_, own) in LEFT.items() for step in own]
+    steps = [(left, step) for left, (_, _, own) in LEFT.items() for step in own]
     steps += [(left, step) for left in LEFT for step in ("flipped", "revisions_in", "saved")]
     return [(*chance.choice(steps), round(chance.random(), 2)) for _ in range(n)]
 
 
 def killed_twice(folder: Path, world: World, left: str, step: str, share: float) -> None:
-    first = killed(folder, world, "known", LEFT[left][0], 0.9)
+    if left not in world.starts:
+        world.starts[left] = left_by_a_kill(world, left)
+    take_up(killed(folder, world, left, step, share), world, left)
+
+
+def left_by_a_kill(world: World, left: str) -> Start:
+    """Return what a kill of a crawl left, and how often a crawl then passes each step."""
+    known = world.starts["known"]
+    folder = known.folder.with_name(left)
+    step, share, _ = LEFT[left]
+    first = killed(folder, world, "known", step, share)
     counted = shutil.copytree(first.folder, folder / "counted", symlinks=True)
     passages = count(Installation(folder=counted), world)
-    world.starts[left] = Start(first.folder, world.starts["known"].truth, passages)
-    take_up(killed(folder / "again", world, left, step, share), world, left)
+    return Start(first.folder, known.before, known.truth, passages)
 
 
 @pytest.mark.parametrize(("left", "step", "share"), drawn_again(2, seed=1))
