@@ -60,14 +60,14 @@ class InterruptibleProcess(AsyncCrawlerProcess):
             self._graceful_stop_reactor()
 
     def _signal_kill(self, _signum: int, _frame: Any) -> None:
-        _stop_at_once()
+        stop_at_once()
 
 
-def _stop_at_once() -> None:
+def stop_at_once(*, remedy: str = "the next crawl takes up what was fetched") -> None:
     """End this process here and now; the kernel ends the workers with it."""
     with suppress(Exception):  # what was interrupted may have been writing there itself
         out = Out(is_json="--json" in sys.argv)
         out.err.show_cursor()
-        out.error(SitrepError("stopped at once", remedy="the next crawl takes up what was fetched"))
+        out.error(SitrepError("stopped at once", remedy=remedy))
         sys.stderr.flush()
     os._exit(EXIT_STATUS)

@@ -17,6 +17,7 @@ from crawler.extraction_pool import ExtractionPool
 from crawler.import_captures import Importer
 from crawler.import_index import ImportIndex
 from crawler.import_survey import FileReport, Survey
+from crawler.interrupts import stop_at_once
 from crawler.opening import leased, opened, recovery_of
 from crawler.reextract import Progress, Reextraction, Report, SiteResult
 from crawler.register import Register
@@ -202,13 +203,14 @@ async def _reextract(
 
 
 def _stop_at_signals(stop: Callable[[], None]) -> None:
-    """Finish what is in flight at the first Ctrl-C or SIGTERM; the second has its usual effect."""
-    loop = asyncio.get_running_loop()
+    """Finish what is in flight at the first Ctrl-C or SIGTERM; the second ends all at once."""
+    loop, both = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
 
-    def stop_once() -> None:
+    def first() -> None:
         stop()
-        for one in (signal.SIGINT, signal.SIGTERM):
+        for one in both:
             loop.remove_signal_handler(one)
+            signal.signal(one, lambda *_: stop_at_once(remedy="give the command again to go on"))
 
-    for one in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(one, stop_once)
+    for one in both:
+        loop.add_signal_handler(one, first)

@@ -387,6 +387,7 @@ def test_after_a_kill_anywhere_the_same_import_makes_what_it_would_have_made(
     assert installation.json("doctor")["findings"] == []
 
 
+@pytest.mark.soak
 def test_what_a_killed_import_archived_is_taken_up_by_a_crawl(tmp_path, twice):
     site, file, _ = twice
     installation = settle_in(tmp_path, site)

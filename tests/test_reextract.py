@@ -297,6 +297,7 @@ def test_a_new_rule_makes_an_extraction_and_no_edit_and_the_next_edit_is_told_al
         assert installation.json("reextract")["sites"][0]["differing"] == 0
 
 
+@pytest.mark.soak
 def test_what_only_a_feed_had_said_stays_though_a_later_capture_came_without_it(tmp_path):
     """The edit is fetched by a state that was rebuilt: neither it nor its capture has the hints."""
     told = story(1, description=None, published="2024-05-02", authors=())
@@ -327,6 +328,7 @@ def test_what_only_a_feed_had_said_stays_though_a_later_capture_came_without_it(
         assert before[1]["date_published"] == "2024-05-02T06:41:27Z"
 
 
+@pytest.mark.soak
 def test_an_article_that_moved_is_read_from_both_its_pages_and_keeps_what_it_was(tmp_path):
     with LivingSite() as site:
         put_boxed(site, story(1))
@@ -620,6 +622,7 @@ def test_after_a_kill_while_storing_nothing_is_doubled_and_the_state_follows(lar
     assert _known(large) == _derived(large)
 
 
+@pytest.mark.soak
 def test_a_crawl_after_a_kill_between_lake_and_state_brings_the_state_up(tmp_path):
     with LivingSite() as site:
         put_boxed(site, story(1), story(2))
@@ -635,6 +638,7 @@ def test_a_crawl_after_a_kill_between_lake_and_state_brings_the_state_up(tmp_pat
         assert _known(installation) == _derived(installation)
 
 
+@pytest.mark.soak
 def test_what_a_crawl_wrote_meanwhile_is_not_overwritten_by_work_that_was_ready(tmp_path):
     """Killed before storing; then the article moves, which takes the next extraction's number."""
     with LivingSite() as site:
@@ -680,6 +684,7 @@ def _ready_work(installation: Installation, site: LivingSite) -> bytes:
     return seen
 
 
+@pytest.mark.soak
 def test_ctrl_c_finishes_the_chunk_and_the_next_run_goes_on(large, undisturbed):
     rule(large, "div.yard-box")
     process = _start(large)
