@@ -186,6 +186,7 @@ class Recovery:
         in_turn = InTurn(at_once=self._at_once)
         try:
             refuse_foreign(source, storage=ledger.lake.storage)
+            self._refuse_copy(source)
             for page in read_pages(source, storage=ledger.lake.storage, warc_path=warc_path):
                 self._lease(page.site, leased, leases)
                 if page.kind is not Kind.ARTICLE:
@@ -206,6 +207,19 @@ class Recovery:
             await in_turn.give_up()
             ledger.forget(warc_path)
         return 0
+
+    def _refuse_copy(self, source: Path | str) -> None:
+        """Raises ArchiveError for a spool file that somebody copied back from the lake."""
+        lake = self._ledger.lake
+        if not isinstance(source, Path):
+            return  # of the files in the lake, copies are left out before
+        first = next(iter(read_pages(source, storage=lake.storage)), None)
+        if first is not None and lake.has_captures({first.location.warc_record_id}):
+            raise ArchiveError(
+                "what it holds is in the lake already",
+                where=str(source),
+                remedy="remove it: the lake has the same records",
+            )
 
     def _lease(self, site: str, leased: set[str], leases: ExitStack) -> None:
         """Hold the site for as long as its pages are taken: a site has one writer."""

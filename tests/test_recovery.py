@@ -259,3 +259,26 @@ def test_a_cut_record_is_asked_for_again_and_the_whole_ones_are_not(tmp_path):
         asked = sum(site.asked(story(n).path) for n in range(1, 5))
         assert asked == 4 - len(archived) + 1
         assert installation.json("doctor")["findings"] == []
+
+
+def test_a_warc_file_copied_back_into_the_spool_doubles_nothing(tmp_path):
+    with LivingSite() as site:
+        site.put(story(1), story(2))
+        installation = settle_in(tmp_path, site)
+        installation.crawl(site.name)
+        captures = installation.rows("FROM captures ORDER BY warc_record_id")
+        [file] = (tmp_path / "lake" / "warc").rglob("*.warc.gz")
+        copy = tmp_path / "state" / "spool" / "20240501T000000Z-abcdef-1.warc.gz.open"
+        shutil.copy(file, copy)
+        done = installation.run("status")
+        assert "Traceback" not in done.stderr
+        site.entries = []
+        said = installation.run("crawl", site.name).stderr
+        assert "in the lake already" in said
+        assert "remove it" in said
+        rows = installation.rows("FROM captures ORDER BY warc_record_id")
+        assert [row for row in rows if row["kind"] == "article"] == [
+            row for row in captures if row["kind"] == "article"
+        ]
+        assert installation.json("doctor")["ok"]
+        assert copy.exists()
