@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fixtures.newsroom import Newsroom
+from tests import postgres
 from tests.installation import Installation, install
 
 
@@ -35,6 +36,24 @@ def newsroom() -> Iterator[Newsroom]:
 def installation(tmp_path: Path, newsroom: Newsroom) -> Installation:
     """A user's folder of one's own, nothing crawled yet."""
     return install(tmp_path, newsroom)
+
+
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
+)
+def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Each kind of state there is: the URL of a server, or None for files."""
+    if request.param == "sqlite":
+        yield None
+    else:
+        with postgres.server() as url:
+            yield url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that crawl first: of two workers none is left with the longest at the end."""
+    folders = {"tests": 0, "pipelines": 1}
+    items.sort(key=lambda item: folders.get(item.path.parent.name, 2))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

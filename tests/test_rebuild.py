@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ from tests.installation import Installation, install
 from tests.living_site import LivingSite, settle_in, story
 
 Asked = Counter[tuple[str, str, int]]
-
-
-@pytest.fixture(
-    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
-)
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """Where states of a kind are: None for files in the user's own folder."""
-    if request.param == "sqlite":
-        yield None
-    else:
-        with postgres.server() as url:
-            yield url
 
 
 def _asked_by_a_crawl(installation: Installation, newsroom: Newsroom) -> Asked:

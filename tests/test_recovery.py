@@ -126,6 +126,7 @@ def test_after_a_kill_at_any_moment_the_lake_is_as_it_would_have_been(tmp_path, 
     _compare(_killed_and_taken_up(tmp_path, newsroom, seed), truth)
 
 
+@pytest.mark.soak
 def test_a_kill_between_lake_and_state_doubles_nothing(tmp_path):
     """The last step of a commit is missing: the lake has the articles, the state does not."""
     with LivingSite() as site:
@@ -150,9 +151,8 @@ def test_a_kill_between_lake_and_state_doubles_nothing(tmp_path):
         assert site.asked(story(1).path) == 1
 
 
-@pytest.mark.parametrize(
-    "how", ["the next crawl", pytest.param("doctor --rebuild", marks=pytest.mark.soak)]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["the next crawl", "doctor --rebuild"])
 def test_a_lost_state_is_made_again_from_the_lake(tmp_path, how):
     with LivingSite() as site:
         site.put(*(story(n) for n in range(1, 6)))

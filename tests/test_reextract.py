@@ -96,7 +96,7 @@ def archive(shut_down: Installation, tmp_path: Path) -> Installation:
     return Installation(folder=tmp_path)
 
 
-@pytest.mark.parametrize("state", ["as it was", "rebuilt"])
+@pytest.mark.parametrize("state", ["as it was", pytest.param("rebuilt", marks=pytest.mark.soak)])
 def test_the_same_extractor_gives_the_same_rows_and_stores_nothing(archive, state):
     if state == "rebuilt":
         assert archive.json("doctor", "--rebuild")["ok"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -128,18 +128,6 @@ def batch_of() -> BatchOf:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake.open(str(tmp_path / "the lake"), create=True)
-
-
-@pytest.fixture(
-    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
-)
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """Each kind of state there is: the URL of a server, or None for files."""
-    if request.param == "sqlite":
-        yield None
-    else:
-        with postgres.server() as url:
-            yield url
 
 
 @pytest.fixture

@@ -270,7 +270,11 @@ def test_a_doctor_writes_nothing(patient):
 
 @pytest.mark.parametrize(
     "harm",
-    [lambda f: _flip(_part(f)), lambda f: _part(f).unlink(), lambda f: _manifest(f).unlink()],
+    [
+        lambda f: _flip(_part(f)),
+        pytest.param(lambda f: _part(f).unlink(), marks=pytest.mark.soak),
+        pytest.param(lambda f: _manifest(f).unlink(), marks=pytest.mark.soak),
+    ],
     ids=["a part altered", "a part lost", "the manifest lost"],
 )
 def test_what_is_derived_is_made_again_by_the_remedy(patient, harm):
