@@ -409,6 +409,7 @@ def _kill_at(installation: Installation, step: str, n: int, file: Path) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
+@pytest.mark.soak
 def test_ctrl_c_commits_what_was_taken_in_and_the_next_import_goes_on(tmp_path, twice):
     site, file, truth = twice
     installation = settle_in(tmp_path, site)

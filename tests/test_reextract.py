@@ -114,7 +114,8 @@ def test_the_same_extractor_gives_the_same_rows_and_stores_nothing(archive, stat
     assert snapshot(lake) == before
 
 
-@pytest.mark.parametrize("state", ["as it was", pytest.param("rebuilt", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("state", ["as it was", "rebuilt"])
 def test_rules_that_change_and_change_back_lead_back_to_the_same_rows(archive, state):
     if state == "rebuilt":
         assert archive.json("doctor", "--rebuild")["ok"]
