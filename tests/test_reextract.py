@@ -701,6 +701,22 @@ def test_ctrl_c_finishes_the_chunk_and_the_next_run_goes_on(large, undisturbed):
     assert large.rows(VERSIONS) == undisturbed
 
 
+@pytest.mark.soak
+def test_a_second_ctrl_c_stops_at_once_and_the_next_run_goes_on(large, undisturbed):
+    rule(large, "div.yard-box")
+    process = _start(large)
+    _wait_for(lambda: _frames(large) >= 2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)  # for the first to be heard
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - sent < 2.5
+    large.json("reextract")
+    assert large.rows(VERSIONS) == undisturbed
+
+
 def test_a_page_that_its_worker_gives_up_on_is_named_and_the_rest_goes_on(many):
     """No page of the archive takes as little time as these workers are given."""
     site = read_site(many.folder / "sites" / "slipway_post.toml")
