@@ -23,7 +23,8 @@ from pipelines.foreign_http import Answer, repeated_answer, whole_answer
 from pipelines.foreign_warc import ForeignRecord, open_foreign, record_at
 from pipelines.model import Hints, Kind, Origin, Page, Verdict
 from pipelines.schema import CAPTURES
-from pipelines.views import connect, rows_of
+from pipelines.sql import rows_of
+from pipelines.views import connect
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from crawler.addresses import key_of
 from crawler.frontier import is_article
 from crawler.import_index import Found, ImportIndex
-from crawler.ingest import key_of
 from crawler.site import Site
 from pipelines import warc
 from pipelines.errors import ArchiveError
@@ -101,9 +100,9 @@ class Survey:
                     report.fail(f"{report.path}, {one}")
                     continue
                 report.records += 1
-                is_ours = is_ours or _is_ours(one)
+                is_ours = is_ours or warc.is_ours(one)
                 if held is not None:
-                    self._put(held, _said(held, one) if is_ours else {}, report)
+                    self._put(held, warc.said_of(held, one) if is_ours else {}, report)
                 held = one if one.type in warc.CAPTURES else None
                 if held is None:
                     report.skipped[one.type if one.type in _TYPES else "unknown_type"] += 1
@@ -217,17 +216,3 @@ def _time(text: str) -> datetime | None:
         return warc.time_of(text)
     except (ValueError, OverflowError):
         return None
-
-
-def _is_ours(record: ForeignRecord) -> bool:
-    return record.type == "warcinfo" and warc.OUR_FORMAT.encode() in (record.block or b"")
-
-
-def _said(record: ForeignRecord, following: ForeignRecord) -> dict[str, Any]:
-    if following.type != "metadata" or following.headers.get("warc-concurrent-to") != record.id:
-        return {}
-    try:
-        said = json.loads(following.block or b"")
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) and "kind" in said else {}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
+from crawler.addresses import key_of, named_key
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
 from pipelines.archive import read_page
@@ -24,7 +24,7 @@ from pipelines.deduplicate import relations_of
 from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
-from pipelines.model import Article, Capture, Kind, Page, Relation, Revision, Verdict
+from pipelines.model import Article, Capture, Page, Relation, Revision, Verdict
 from pipelines.revise import (
     article_id,
     changes,
@@ -35,11 +35,8 @@ from pipelines.revise import (
     settled,
     tells_otherwise,
 )
-from pipelines.state import link_status
 from pipelines.state_tables import ArticleState
-from pipelines.urls import canonical_url, is_home
-
-__all__ = ["Ask", "Ingest", "Outcome", "Turn", "at_once", "key_of", "link_status"]
+from pipelines.urls import is_home
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +236,7 @@ class Ingest:
         same_text = self._ledger.articles_with_text(read.article.content_hash)
         for old in [known] if known else [one for one in same_text if one.site == read.site.name]:
             status, target = await self.ask(old.url, read.site)
-            points_here = target is not None and _key(target, read.site) == read.answered
+            points_here = target is not None and named_key(target, read.site) == read.answered
             if (status in GONE and known is None) or (status in MOVED and points_here):
                 return old
         return None
@@ -413,35 +410,8 @@ def _reading(page: Page, site: Site, article: Article) -> _Reading:
         article=article,
         answered=key_of(page.url, site),
         asked=key_of(page.requested_url, site),
-        canonical=_key(link, site) if link else None,
+        canonical=named_key(link, site) if link else None,
     )
-
-
-_CANONICAL = re.compile(rb"<link\b[^>]{0,1000}canonical[^>]{0,1000}>", re.IGNORECASE)
-_HREF = re.compile(rb"\bhref\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
-
-
-def names_another_address(page: Page) -> bool:
-    """Tell, at a glance, whether an article's page may name another address as its canonical."""
-    if page.kind is not Kind.ARTICLE or page.status != 200:
-        return False
-    tag = _CANONICAL.search(page.body)
-    href = _HREF.search(tag[0]) if tag else None
-    own = {page.url.encode(), page.requested_url.encode()}
-    return href is not None and href[1] not in own
-
-
-def _key(url: str, site: Site) -> str | None:
-    """Return the key of an address that a page or a header names; None when it is none of ours."""
-    try:
-        return key_of(url, site) if site.owns(url) and not is_home(url) else None
-    except ValueError:
-        return None
-
-
-def key_of(url: str, site: Site) -> str:
-    """Return the key of an address of `site`, its further hosts folded into the first."""
-    return canonical_url(url, aliases=site.aliases())
 
 
 def _article_state(

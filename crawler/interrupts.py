@@ -5,6 +5,7 @@ What the second leaves behind is what `kill -9` leaves: the archive, which the n
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -37,6 +38,23 @@ def interruptible() -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def stop_in_order(stop: Callable[[], None]) -> None:
+    """Have the first Ctrl-C or SIGTERM call `stop` in the running event loop, the second end all.
+
+    For a run without Scrapy, which `stop` makes finish what is in flight.
+    """
+    loop, both = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+
+    def first() -> None:
+        stop()
+        for one in both:
+            loop.remove_signal_handler(one)
+            signal.signal(one, lambda *_: stop_at_once(remedy="give the command again to go on"))
+
+    for one in both:
+        loop.add_signal_handler(one, first)
 
 
 class InterruptibleProcess(AsyncCrawlerProcess):

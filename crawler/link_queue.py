@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
+from crawler.addresses import key_of
 from crawler.frontier import Known, Skip, decide, is_within
-from crawler.ingest import key_of
 from crawler.report import SiteReport
 from crawler.run import Source
 from crawler.site import Site

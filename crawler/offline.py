@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from crawler.extraction_pool import ExtractionPool
 from crawler.import_captures import Importer
 from crawler.import_index import ImportIndex
 from crawler.import_survey import FileReport, Survey
-from crawler.interrupts import stop_at_once
+from crawler.interrupts import stop_in_order
 from crawler.opening import leased, opened, recovery_of
 from crawler.reextract import Progress, Reextraction, Report, SiteResult
 from crawler.register import Register
@@ -29,17 +28,23 @@ from crawler.site import Site
 from pipelines.errors import SiteError, StateError
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
+from pipelines.publish import publish
 from pipelines.state import State
 
 
 def rebuild(settings: Settings) -> None:
-    """Make the state again from the lake alone. Raises StateError while a crawl is running."""
+    """Make `articles/` and the state again from the rest of the lake.
+
+    Raises StateError while a crawl is running.
+    """
     names = Register(settings.sites_folder).names
     with opened(settings) as run, leased(run, names) as free:
         if busy := sorted(set(names) - set(free)):
             raise StateError(
                 f"{busy[0]} is being crawled", where="state", remedy="wait for its crawl to end"
             )
+        # First: the state is made of what is published.
+        publish(run.lake, now=run.clock(), rebuild=True)
         run.state.clear()
         asyncio.run(recovery_of(run).catch_up())
 
@@ -96,7 +101,7 @@ async def _import(
     def stop() -> None:
         run.report.is_interrupted = True
 
-    _stop_at_signals(stop)
+    stop_in_order(stop)
     await recovery_of(run).take_up()
     importer = Importer(run, index, files)
     importer.note_known()
@@ -196,21 +201,7 @@ async def _reextract(
     folder: Path | None,
     run: Run | None = None,
 ) -> None:
-    _stop_at_signals(again.stop)
+    stop_in_order(again.stop)
     if run is not None:
         await recovery_of(run).catch_up()
     await again.run(ledger, pool, sites, folder=folder)
-
-
-def _stop_at_signals(stop: Callable[[], None]) -> None:
-    """Finish what is in flight at the first Ctrl-C or SIGTERM; the second ends all at once."""
-    loop, both = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-
-    def first() -> None:
-        stop()
-        for one in both:
-            loop.remove_signal_handler(one)
-            signal.signal(one, lambda *_: stop_at_once(remedy="give the command again to go on"))
-
-    for one in both:
-        loop.add_signal_handler(one, first)

@@ -15,17 +15,19 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin
 
+from crawler.addresses import key_of, keys_of, names_another_address
 from crawler.discovery import discover
 from crawler.in_turn import InTurn
-from crawler.ingest import Ingest, Turn, key_of, names_another_address
+from crawler.ingest import Ingest, Turn
 from crawler.link_queue import LinkQueue
 from crawler.register import Register
 from crawler.report import SiteReport
 from crawler.run import Source
 from crawler.site import Site
+from pipelines import warc
 from pipelines.archive import read_page, read_pages, refuse_foreign, warc_path_of
 from pipelines.catch_up import catch_up, mark
-from pipelines.errors import ArchiveError, DiscoveryError, SiteError, SitrepError
+from pipelines.errors import ArchiveError, DiscoveryError, SitrepError
 from pipelines.lease import Lease
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Kind, Page, RecordLocation, Verdict
@@ -66,7 +68,6 @@ class Recovery:
         self._lease_of = lease_of
         self._clock = clock
         self._at_once = at_once
-        self._sites: dict[str, Site | None] = {}
         self._answers: dict[str, tuple[int, str | None]] | None = None
 
     async def take_up(self) -> int:
@@ -90,7 +91,7 @@ class Recovery:
     async def catch_up(self) -> None:
         """Bring the state up to the lake: to its rows, and to what only the archive tells."""
         ledger = self._ledger
-        found = catch_up(ledger.lake, ledger.state, key_of=self._key_of)
+        found = catch_up(ledger.lake, ledger.state, key_of=keys_of(self._register.find))
         for location in found.sources:
             self._list_again(location)
         for warc_path in found.warc_paths:
@@ -118,28 +119,13 @@ class Recovery:
         ledger, claims = self._ledger, set()
         try:
             for page in read_pages(warc_path, storage=ledger.lake.storage):
-                site = self._site(page.site)
+                site = self._register.find(page.site)
                 if site is not None and names_another_address(page):
                     claims |= await self._ingest.claims(page, site)
         except ArchiveError as error:
             logger.warning("the canonical links of its pages are not known again: %s", error)
         with ledger.state.transaction() as transaction:
             transaction.put_claims(claims)
-
-    def _key_of(self, site_name: str, url: str) -> str | None:
-        site = self._site(site_name)
-        try:
-            return key_of(url, site) if site else None
-        except ValueError:
-            return None
-
-    def _site(self, name: str) -> Site | None:
-        if name not in self._sites:
-            try:
-                self._sites[name] = self._register.site(name)
-            except SiteError:
-                self._sites[name] = None
-        return self._sites[name]
 
     def _pending_files(self) -> Iterator[tuple[Path | str, str]]:
         """Yield files of dead runs with where they belong: first those that were moved already."""
@@ -213,8 +199,9 @@ class Recovery:
         lake = self._ledger.lake
         if not isinstance(source, Path):
             return  # of the files in the lake, copies are left out before
-        first = next(iter(read_pages(source, storage=lake.storage)), None)
-        if first is not None and lake.has_captures({first.location.warc_record_id}):
+        with source.open("rb") as file:
+            first = warc.first_capture(file, where=str(source))
+        if first is not None and lake.has_captures({first}):
             raise ArchiveError(
                 "what it holds is in the lake already",
                 where=str(source),
@@ -234,7 +221,7 @@ class Recovery:
         leases.callback(lease.release)
 
     async def _take_page(self, page: Page, turn: Turn) -> None:
-        site = self._site(page.site)
+        site = self._register.find(page.site)
         if page.kind is Kind.ARTICLE and not page.is_redirect and site is not None:
             await self._take_article(page, site, turn)
             return
@@ -280,7 +267,7 @@ class Recovery:
 
     def _list_links(self, page: Page, source: Source | None = None) -> bool:
         """Put down as pending what a source lists: until it is asked again it may list others."""
-        site = self._site(page.site)
+        site = self._register.find(page.site)
         if site is None:
             return False
         try:

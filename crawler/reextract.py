@@ -25,14 +25,13 @@ from crawler.extraction_pool import ExtractionPool
 from crawler.report import iso
 from crawler.reread import CHUNK, Plan, Reread, Rereader, plan_of
 from crawler.site import Site
-from pipelines.lake import connect_offline
 from pipelines.ledger import Ledger
 from pipelines.model import Revision
 from pipelines.publish import publish
 from pipelines.regroup import regroup
 from pipelines.schema import COUNTS, TABLES
+from pipelines.sql import connect_offline, scan
 from pipelines.state_tables import ArticleState
-from pipelines.views import scan
 from pipelines.workfile import WorkFile
 
 logger = logging.getLogger(__name__)

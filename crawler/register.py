@@ -23,6 +23,7 @@ class Register:
                 remedy="make it, or unset SITREP_SITES",
             )
         folders = [BUNDLED, *([further] if further else [])]
+        self._found: dict[str, Site | None] = {}
         self.files = {
             file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))
         }
@@ -38,6 +39,15 @@ class Register:
             hint = f"did you mean '{near[0]}'?" if near else "see `sitrep sites list`"
             raise SiteError(f"no site is called '{name}'", remedy=hint)
         return read_site(self.files[name])
+
+    def find(self, name: str) -> Site | None:
+        """Return one site, read once; None where no file has that name or it is wrong."""
+        if name not in self._found:
+            try:
+                self._found[name] = self.site(name)
+            except SiteError:
+                self._found[name] = None
+        return self._found[name]
 
     def sites(self, names: Iterable[str]) -> list[Site]:
         """Return the sites of these names, each once. Raises SiteError as `site` does."""

@@ -11,19 +11,19 @@ from itertools import groupby
 from operator import attrgetter
 from sys import intern
 
+from crawler.addresses import key_of
 from crawler.differences import Tally, differing_columns
 from crawler.extraction_pool import ExtractionPool
-from crawler.ingest import key_of
 from crawler.site import Site
 from pipelines.archive import read_page
 from pipelines.errors import ArchiveError, ExtractionError, LakeError, SitrepError, StateError
 from pipelines.hints import merged_hints
-from pipelines.lake import Lake, connect_offline
+from pipelines.lake import Lake
 from pipelines.ledger import Ledger
 from pipelines.model import NO_HINTS, Article, Hints, Page, Revision
 from pipelines.revise import next_extraction, settled
 from pipelines.schema import TABLES, revision_of
-from pipelines.views import rows_of, scan
+from pipelines.sql import connect_offline, rows_of, scan
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from crawler import __version__
+from crawler.addresses import key_of
 from crawler.archivist import Archivist
 from crawler.extraction_pool import ExtractionPool
-from crawler.ingest import Ingest, Outcome, Turn, at_once, key_of
+from crawler.ingest import Ingest, Outcome, Turn, at_once
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -187,7 +186,7 @@ def _date_of(record: warc.Record, *, where: str) -> datetime:
 
 def _page(record: warc.Record, following: warc.Record | None, *, path: str, files: _Files) -> Page:
     where = f"{path}, offset {record.offset}"
-    said = _said(record, following)
+    said = warc.said_of(record, following)
     http = _http(record, where=where, files=files, depth=0)
     url = record.headers.get("warc-target-uri", "").strip("<>")
     return Page(
@@ -211,18 +210,6 @@ def _page(record: warc.Record, following: warc.Record | None, *, path: str, file
         ),
         imported_from=origins_of(said),
     )
-
-
-def _said(record: warc.Record, following: warc.Record | None) -> dict[str, Any]:
-    if following is None or following.type != "metadata":
-        return {}
-    if following.headers.get("warc-concurrent-to") != record.id:
-        return {}
-    try:
-        said = json.loads(following.block)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) and "kind" in said else {}
 
 
 def _hints(said: Mapping[str, Any]) -> Hints:

@@ -19,9 +19,10 @@ import pyarrow as pa
 from pipelines.lake import Lake
 from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.schema import Row
+from pipelines.sql import rows_of
 from pipelines.state import State, link_status
 from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState
-from pipelines.views import DERIVE, connect, rows_of
+from pipelines.views import DERIVE, connect
 from pipelines.warc import place_in_time
 
 logger = logging.getLogger(__name__)

@@ -5,30 +5,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
-import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from pipelines import delta, sums
-from pipelines.errors import ArchiveError, LakeError
+from pipelines import delta, sums, warc
+from pipelines.errors import LakeError
+from pipelines.lease import wait_for
 from pipelines.model import Batch
 from pipelines.schema import (
     SCHEMA_VERSION,
@@ -39,8 +35,8 @@ from pipelines.schema import (
     revision_row,
     run_row,
 )
+from pipelines.sql import connect_offline, scan
 from pipelines.storage import Storage, open_storage
-from pipelines.warc import CAPTURES, CutError, place_in_time, records
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +116,7 @@ class Lake:
                 yield
                 return
             with path.open("rb") as file:
-                _wait_for(file, patience=timedelta(minutes=10))
+                wait_for(file, patience=timedelta(minutes=10), where=self.storage.url)
                 self._held += 1
                 try:
                     yield
@@ -208,11 +204,11 @@ class Lake:
     def has_captures(self, record_ids: Collection[str]) -> set[str]:
         """Return those of `record_ids` that have their row in `captures`."""
         sql = "SELECT warc_record_id FROM t SEMI JOIN wanted ON warc_record_id = wanted.id"
-        return {row["warc_record_id"] for row in self._select("captures", sql, record_ids)}
+        return {row["warc_record_id"] for row in self._select("captures", sql, wanted=record_ids)}
 
     def committed_warcs(self) -> set[str]:
         """Return the WARC files with a row in `captures`."""
-        rows = self._select("captures", "SELECT DISTINCT warc_path FROM t", ())
+        rows = self._select("captures", "SELECT DISTINCT warc_path FROM t")
         return {row["warc_path"] for row in rows}
 
     def uncommitted_warcs(self) -> list[str]:
@@ -226,15 +222,14 @@ class Lake:
         known = self.has_captures([one for one in left.values() if one])
         for path in (path for path, first in left.items() if first in known):
             logger.warning("%s: a copy of a file that is in the lake; nobody needs it", path)
-        return sorted((path for path, one in left.items() if one not in known), key=place_in_time)
+        return sorted(
+            (path for path, one in left.items() if one not in known), key=warc.place_in_time
+        )
 
     def first_capture(self, warc_path: str) -> str | None:
         """Return the id of a WARC file's first response; None where there is none to be read."""
-        with self.storage.open(warc_path) as file, suppress(ArchiveError, CutError):
-            for record in records(file, where=warc_path):
-                if record.type in CAPTURES:
-                    return record.id
-        return None
+        with self.storage.open(warc_path) as file:
+            return warc.first_capture(file, where=warc_path)
 
     def _warcs(self) -> list[str]:
         there = self.storage.list("warc") if self.storage.exists("warc") else ()
@@ -247,24 +242,25 @@ class Lake:
 
         What the WARC files `but_for` gave is left out: their commit may have been cut short.
         """
-        left_out = ", ".join(f"'{path.replace(chr(39), chr(39) * 2)}'" for path in but_for)
-        sql = f"""
+        sql = """
             SELECT t.* FROM t SEMI JOIN wanted ON article_id = wanted.id
-            WHERE list_position([{left_out}]::VARCHAR[], warc_path) IS NULL
+            ANTI JOIN left_out ON warc_path = left_out.id
             QUALIFY row_number() OVER (
                 PARTITION BY article_id ORDER BY revision DESC, extraction DESC, recorded_at DESC
             ) = 1
-        """  # noqa: S608 - made of the names of our own files
-        return {row["article_id"]: row for row in self._select("revisions", sql, article_ids)}
+        """
+        rows = self._select("revisions", sql, wanted=article_ids, left_out=but_for)
+        return {row["article_id"]: row for row in rows}
 
-    def _select(self, table: str, sql: str, ids: Collection[str]) -> list[Row]:
+    def _select(self, table: str, sql: str, **ids: Collection[str]) -> list[Row]:
+        """Return what `sql` gives of a table, `t`, and of lists of ids by their names."""
         files = self.files(table)
         if not files:
             return []
         with connect_offline() as connection:
-            connection.register("wanted", pa.table({"id": pa.array(sorted(ids), pa.string())}))
-            # The folders' names say nothing that is not in the files.
-            connection.read_parquet(files, hive_partitioning=False).create_view("t")
+            for name, some in ids.items():
+                connection.register(name, pa.table({"id": pa.array(sorted(some), pa.string())}))
+            scan(connection, files, TABLES[table]).create_view("t")
             found: pa.Table = connection.sql(sql).to_arrow_table()
         rows: list[Row] = found.cast(_like(found, TABLES[table])).to_pylist()
         return rows
@@ -311,20 +307,6 @@ class Lake:
                 sums.write(self.storage, name, [warc_path])
 
 
-def connect_offline() -> duckdb.DuckDBPyConnection:
-    """Return an empty DuckDB that speaks UTC and never fetches an extension."""
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            # Where it puts what its memory does not hold; by default, the working folder.
-            "temp_directory": str(Path(tempfile.gettempdir()) / f"sitrep-duckdb-{os.getpid()}"),
-        }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
 def _found(storage: Storage) -> None:
     about = {
         "lake_id": str(uuid4()),
@@ -364,28 +346,8 @@ def _locked_file(path: Path, *, patience: timedelta) -> Iterator[None]:
     with _writing(str(path.parent)):
         file = path.open("ab")
     with file:
-        _wait_for(file, patience=patience)
+        wait_for(file, patience=patience, where=str(path.parent))
         yield
-
-
-def _wait_for(file: BinaryIO, *, patience: timedelta) -> None:
-    deadline = time.monotonic() + patience.total_seconds()
-    while not _try_lock(file.fileno()):
-        if time.monotonic() > deadline:
-            raise LakeError(
-                "another process has been writing here for long",
-                where=str(Path(file.name).parent),
-                remedy="wait for it to end, or end it",
-            )
-        time.sleep(0.02)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextmanager

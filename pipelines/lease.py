@@ -9,13 +9,17 @@ import fcntl
 import hashlib
 import os
 import threading
+import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+
+from pipelines.errors import LakeError
 
 
 class Lease(Protocol):
@@ -38,9 +42,7 @@ class FileLease:
     def try_acquire(self) -> bool:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(descriptor):
             os.close(descriptor)
             return False
         self._descriptor = descriptor
@@ -50,6 +52,27 @@ class FileLease:
         if self._descriptor is not None:
             os.close(self._descriptor)  # closing frees the lock
             self._descriptor = None
+
+
+def wait_for(file: BinaryIO, *, patience: timedelta, where: str) -> None:
+    """Lock an open file until it is closed. Raises LakeError when another holds it for long."""
+    deadline = time.monotonic() + patience.total_seconds()
+    while not _try_lock(file.fileno()):
+        if time.monotonic() > deadline:
+            raise LakeError(
+                "another process has been writing here for long",
+                where=where,
+                remedy="wait for it to end, or end it",
+            )
+        time.sleep(0.02)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Session:

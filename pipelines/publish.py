@@ -25,9 +25,10 @@ from pipelines.generations import (
     slot_of,
     sweep,
 )
-from pipelines.lake import Lake, connect_offline
+from pipelines.lake import Lake
 from pipelines.schema import ARTICLES, TABLES
-from pipelines.views import DERIVE, ROWS, STEPS, scan
+from pipelines.sql import connect_offline, scan
+from pipelines.views import DERIVE, ROWS, STEPS
 
 logger = logging.getLogger(__name__)
 

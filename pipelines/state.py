@@ -6,7 +6,6 @@ anything: what a table holds can be made again from `captures`, `revisions` and 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.lease import FileLease, Lease, Session, SessionLease
-from pipelines.model import Kind, Link, RecordLocation, Verdict
+from pipelines.model import Verdict
 from pipelines.state_tables import (
     SCHEMA_VERSION,
     ArticleState,
@@ -30,14 +29,17 @@ from pipelines.state_tables import (
     LinkStatus,
     ResponseState,
     SiteState,
+    article_state,
+    fitted,
+    link_row,
+    link_state,
+    response_row,
+    response_state,
 )
 from pipelines.storage import make_folder
-from pipelines.well_formed import well_formed
 
 # How long a write waits for another program to let go of the SQLite file.
 BUSY_MILLISECONDS = 30_000
-# With the site's name beside it, well under what an index entry may have (see `fitted`).
-MOST_KEY_BYTES = 2_000
 _LEVEL = "recorded_at"
 
 
@@ -166,7 +168,7 @@ class State:
             tables.links.c.site == site, tables.links.c.url_key == fitted(url_key)
         )
         rows = self._rows(query)
-        return _link_state(rows[0]) if rows else None
+        return link_state(rows[0]) if rows else None
 
     def links(self, site: str, url_keys: Collection[str]) -> dict[str, LinkState]:
         """Return what is on record of many addresses, by key."""
@@ -175,7 +177,7 @@ class State:
         for start in range(0, len(keys), 500):  # within every database's limit of variables
             some = tables.links.c.url_key.in_(keys[start : start + 500])
             for row in self._rows(sa.select(tables.links).where(tables.links.c.site == site, some)):
-                found[asked[row["url_key"]]] = _link_state(row)
+                found[asked[row["url_key"]]] = link_state(row)
         return found
 
     def pending_links(self, site: str) -> list[LinkState]:
@@ -185,7 +187,7 @@ class State:
             .where(tables.links.c.site == site, tables.links.c.status == "pending")
             .order_by(tables.links.c.first_seen)
         )
-        return [_link_state(row) for row in self._rows(query)]
+        return [link_state(row) for row in self._rows(query)]
 
     def link_counts(self, site: str) -> dict[str, int]:
         query = (
@@ -199,13 +201,13 @@ class State:
         is_it = (tables.responses.c.site == site, tables.responses.c.url == fitted(url))
         query = sa.select(tables.responses).where(*is_it)
         rows = self._rows(query)
-        return _response_state(rows[0]) if rows else None
+        return response_state(rows[0]) if rows else None
 
     def article(self, article_id: str) -> ArticleState | None:
         rows = self._rows(
             sa.select(tables.articles).where(tables.articles.c.article_id == article_id)
         )
-        return _article_state(rows[0]) if rows else None
+        return article_state(rows[0]) if rows else None
 
     def article_id_at(self, site: str, url_key: str) -> str | None:
         """Return which story is the youngest known at an address, by any of its names."""
@@ -234,7 +236,7 @@ class State:
             .where(tables.articles.c.content_hash == content_hash)
             .order_by(tables.articles.c.first_seen, tables.articles.c.article_id)
         )
-        return [_article_state(row) for row in self._rows(query)]
+        return [article_state(row) for row in self._rows(query)]
 
     def cluster_members(self, cluster_id: str) -> set[str]:
         members = sa.select(tables.articles.c.article_id).where(
@@ -284,10 +286,10 @@ class Transaction:
         self._connection = connection
 
     def put_links(self, links: Iterable[LinkState]) -> None:
-        self.put(tables.links, [_link_row(link) for link in links])
+        self.put(tables.links, [link_row(link) for link in links])
 
     def put_responses(self, responses: Iterable[ResponseState]) -> None:
-        self.put(tables.responses, [_response_row(response) for response in responses])
+        self.put(tables.responses, [response_row(response) for response in responses])
 
     def put_articles(self, articles: Iterable[ArticleState]) -> None:
         self.put(tables.articles, [asdict(article) for article in articles])
@@ -354,61 +356,3 @@ def link_status(verdict: str) -> LinkStatus:
     if word == Verdict.FAILED:
         return "gone" if reason in {"http_404", "http_410"} else "failed"
     return "refused" if word == Verdict.REFUSED else "done"
-
-
-def fitted(url_key: str) -> str:
-    """Return a key that every database can hold in its index, of an address of any length.
-
-    PostgreSQL refuses what is longer than its column, and an index entry over 2,704 bytes.
-    """
-    if len(data := url_key.encode("utf-8", "replace")) <= MOST_KEY_BYTES:
-        return url_key
-    cut = data[: MOST_KEY_BYTES - 80].decode("utf-8", "ignore")
-    return f"{cut}#sha256={hashlib.sha256(data).hexdigest()}"
-
-
-def _link_row(state: LinkState) -> dict[str, Any]:
-    link = state.link
-    own = {
-        key: getattr(state, key)
-        for key in (
-            "site", "status", "listed", "attempts", "article_id", "first_seen",
-            "last_fetched",
-        )
-    }  # fmt: skip
-    return own | {
-        "url_key": fitted(state.url_key),
-        "url": well_formed(link.url),
-        "kind": link.kind.value,
-        "found_at": link.found_at,
-        "hints": link.hints,
-    }
-
-
-def _link_state(row: sa.RowMapping) -> LinkState:
-    data = dict(row)
-    link = Link(
-        url=data.pop("url"),
-        kind=Kind(data.pop("kind")),
-        found_at=data.pop("found_at"),
-        hints=data.pop("hints"),
-    )
-    return LinkState(link=link, **data)
-
-
-_LOCATION = ("warc_path", "warc_offset", "warc_length", "warc_record_id")
-
-
-def _response_row(state: ResponseState) -> dict[str, Any]:
-    data = {key: value for key, value in asdict(state).items() if key != "location"}
-    return data | asdict(state.location) | {"url": fitted(state.url)}
-
-
-def _response_state(row: sa.RowMapping) -> ResponseState:
-    data = dict(row)
-    location = RecordLocation(**{key: data.pop(key) for key in _LOCATION})
-    return ResponseState(location=location, **data)
-
-
-def _article_state(row: sa.RowMapping) -> ArticleState:
-    return ArticleState(**row)

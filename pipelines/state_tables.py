@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
 from pipelines.hints import hints_of, said
-from pipelines.model import NO_HINTS, Hints, Link, RecordLocation
+from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation
+from pipelines.well_formed import well_formed
 
 SCHEMA_VERSION = 1
+# With the site's name beside it, well under what an index entry may have (see `fitted`).
+MOST_KEY_BYTES = 2_000
 LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
 LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
 
@@ -215,3 +219,61 @@ class SiteState:
     last_run: datetime | None = None
     last_success: datetime | None = None
     last_error: str | None = None
+
+
+def fitted(url_key: str) -> str:
+    """Return a key that every database can hold in its index, of an address of any length.
+
+    PostgreSQL refuses what is longer than its column, and an index entry over 2,704 bytes.
+    """
+    if len(data := url_key.encode("utf-8", "replace")) <= MOST_KEY_BYTES:
+        return url_key
+    cut = data[: MOST_KEY_BYTES - 80].decode("utf-8", "ignore")
+    return f"{cut}#sha256={hashlib.sha256(data).hexdigest()}"
+
+
+def link_row(state: LinkState) -> dict[str, Any]:
+    link = state.link
+    own = {
+        key: getattr(state, key)
+        for key in (
+            "site", "status", "listed", "attempts", "article_id", "first_seen",
+            "last_fetched",
+        )
+    }  # fmt: skip
+    return own | {
+        "url_key": fitted(state.url_key),
+        "url": well_formed(link.url),
+        "kind": link.kind.value,
+        "found_at": link.found_at,
+        "hints": link.hints,
+    }
+
+
+def link_state(row: sa.RowMapping) -> LinkState:
+    data = dict(row)
+    link = Link(
+        url=data.pop("url"),
+        kind=Kind(data.pop("kind")),
+        found_at=data.pop("found_at"),
+        hints=data.pop("hints"),
+    )
+    return LinkState(link=link, **data)
+
+
+_LOCATION = ("warc_path", "warc_offset", "warc_length", "warc_record_id")
+
+
+def response_row(state: ResponseState) -> dict[str, Any]:
+    data = {key: value for key, value in asdict(state).items() if key != "location"}
+    return data | asdict(state.location) | {"url": fitted(state.url)}
+
+
+def response_state(row: sa.RowMapping) -> ResponseState:
+    data = dict(row)
+    location = RecordLocation(**{key: data.pop(key) for key in _LOCATION})
+    return ResponseState(location=location, **data)
+
+
+def article_state(row: sa.RowMapping) -> ArticleState:
+    return ArticleState(**row)

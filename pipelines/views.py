@@ -6,18 +6,14 @@ and the proof that `articles` equals `revisions` as one query; so they cannot di
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from pipelines.errors import LakeError, QueryError
 from pipelines.generations import current_parts
-from pipelines.lake import Lake, connect_offline
+from pipelines.lake import Lake
 from pipelines.schema import ARTICLES, TABLES
+from pipelines.sql import connect_offline, scan
 
 # Each step reads `revisions_all`, `relations`, `captures` and the steps before it.
 STEPS = {
@@ -158,58 +154,5 @@ def connect(lake: Lake | None, *, as_of: datetime | None = None) -> duckdb.DuckD
     return connection
 
 
-def scan(
-    connection: duckdb.DuckDBPyConnection,
-    files: Sequence[str],
-    schema: pa.Schema,
-    *,
-    filename: bool = False,
-) -> duckdb.DuckDBPyRelation:
-    """Return the rows of exactly these Parquet files; of none, no rows, but the columns.
-
-    `filename` adds a column of that name.
-    """
-    if files:
-        # The folders' names say nothing that is not in the files.
-        try:
-            return connection.read_parquet(list(files), hive_partitioning=False, filename=filename)
-        except duckdb.Error as error:
-            raise LakeError(
-                f"a file cannot be read ({str(error).splitlines()[0]})",
-                where=str(Path(files[0]).parent),
-                remedy="run sitrep doctor",
-            ) from error
-    empty = connection.from_arrow(schema.empty_table())
-    kinds = dict(zip(empty.columns, empty.types, strict=True)) | (
-        {"filename": "VARCHAR"} if filename else {}
-    )
-    kinds |= {name: "VARCHAR" for name in ("published_month",) if name in kinds}
-    columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in kinds.items())
-    return connection.sql(f"SELECT {columns} WHERE false")
-
-
 def _literal(when: datetime) -> str:
     return f"TIMESTAMPTZ '{when.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
-
-
-def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and rows that `sql` gives. Raises QueryError, in one line."""
-    try:
-        result = connection.execute(sql)
-        columns = [one[0] for one in result.description or ()]
-        return columns, [list(row) for row in result.fetchall()] if columns else []
-    except duckdb.Error as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise QueryError(
-            lines[0] if lines else "was refused",
-            where="SQL",
-            remedy="see `sitrep query --help` for the views",
-        ) from error
-
-
-def rows_of(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
-) -> list[dict[str, Any]]:
-    """Return rows as dictionaries, times aware in UTC."""
-    table: pa.Table = connection.sql(sql, params=list(parameters)).to_arrow_table()
-    return table.to_pylist()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from pipelines.errors import ArchiveError
 
@@ -53,6 +55,19 @@ class Record:
         return self.headers.get("warc-record-id", "")
 
 
+class AnyRecord(Protocol):
+    """What is asked of a record of ours in whatever file it lies. `block` is None if not read."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def block(self) -> bytes | None: ...
+
+
 class CutError(Exception):
     """The file ends inside a member, which begins at `offset`."""
 
@@ -71,8 +86,30 @@ def place_in_time(path: Path | str) -> tuple[str, int]:
     return run, int(n) if n.isdigit() else 0
 
 
-def is_ours(record: Record) -> bool:
-    return record.type == "warcinfo" and OUR_FORMAT.encode() in record.block
+def is_ours(record: AnyRecord) -> bool:
+    return record.type == "warcinfo" and OUR_FORMAT.encode() in (record.block or b"")
+
+
+def said_of(record: AnyRecord, following: AnyRecord | None) -> dict[str, Any]:
+    """Return what our metadata record, if `following` is that of `record`, says of it."""
+    if following is None or following.type != "metadata":
+        return {}
+    if following.headers.get("warc-concurrent-to") != record.id:
+        return {}
+    try:
+        said = json.loads(following.block or b"")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) and "kind" in said else {}
+
+
+def first_capture(file: BinaryIO, *, where: str) -> str | None:
+    """Return the id of a file's first response; None where there is none to be read."""
+    with suppress(ArchiveError, CutError):
+        for record in records(file, where=where):
+            if record.type in CAPTURES:
+                return record.id
+    return None
 
 
 def not_ours(where: str) -> ArchiveError:

@@ -14,8 +14,9 @@ import pytest
 
 from pipelines.doctor import examine
 from pipelines.lake import Lake
+from pipelines.sql import ask
 from pipelines.state import State
-from pipelines.views import ask, connect
+from pipelines.views import connect
 from tests.forgetful_disk import ForgetfulDisk, Names
 from tests.installation import Installation
 from tests.living_site import LivingSite, settle_in, story

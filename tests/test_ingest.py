@@ -22,7 +22,8 @@ from pipelines.archive_writer import Exchange
 from pipelines.doctor import Finding, examine
 from pipelines.lake import Lake
 from pipelines.model import Kind, Page
-from pipelines.views import connect, rows_of
+from pipelines.sql import rows_of
+from pipelines.views import connect
 from tests.living_site import Answer, LivingSite, Story, page, paragraphs, settle_in, story
 
 NOON = datetime(2024, 5, 20, 12, tzinfo=UTC)

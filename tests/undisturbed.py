@@ -19,8 +19,9 @@ from pipelines.doctor import examine
 from pipelines.errors import ArchiveError
 from pipelines.lake import Lake
 from pipelines.model import Page
+from pipelines.sql import rows_of
 from pipelines.state import State
-from pipelines.views import connect, rows_of
+from pipelines.views import connect
 from tests.installation import Installation
 from tests.living_site import Answer, Entry, LivingSite, settle_in, story
 

@@ -23,7 +23,8 @@ from pipelines.archive import read_page
 from pipelines.errors import SitrepError, UsageError
 from pipelines.lake import Lake
 from pipelines.schema import Row
-from pipelines.views import connect, rows_of
+from pipelines.sql import rows_of
+from pipelines.views import connect
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDER = Path("demo")

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import click
 
 from crawler import offline
+from crawler.addresses import keys_of
 from crawler.commands.common import Context, verb
-from crawler.ingest import key_of
-from crawler.register import Register
-from crawler.run import open_lake_and_state
-from crawler.settings import Settings
-from crawler.site import Site
-from pipelines.catch_up import KeyOf
 from pipelines.doctor import Finding, examine
 from pipelines.errors import LakeError, SiteError
 from pipelines.lake import ABOUT, Lake
-from pipelines.publish import publish
 from pipelines.state import State
 
 
@@ -39,7 +31,7 @@ def doctor(context: Context, *, rebuild: bool) -> int:
     warnings alone exit 0.
     """
     if rebuild:
-        _rebuild(context.settings)
+        offline.rebuild(context.settings)
     findings = [*_site_files(context), *_examined(context)]
     failed = any(one.level == "error" for one in findings)
     context.out.result({"ok": not failed, "findings": [asdict(one) for one in findings]})
@@ -48,14 +40,6 @@ def doctor(context: Context, *, rebuild: bool) -> int:
         context.out.say(f"{one.level}: {one.where}: {one.what}; {one.remedy}", style=style)
     context.out.say("something is wrong" if failed else "all parts agree")
     return int(failed)
-
-
-def _rebuild(settings: Settings) -> None:
-    lake, state = open_lake_and_state(settings)  # which refuses another lake's state
-    state.close()
-    # First: the state is made of what is published.
-    publish(lake, now=datetime.now(UTC), rebuild=True)
-    offline.rebuild(settings)
 
 
 def _examined(context: Context) -> Iterator[Finding]:
@@ -71,30 +55,10 @@ def _examined(context: Context) -> Iterator[Finding]:
     state = State.open_to_read(settings.state)
     try:
         yield from examine(
-            lake, state, spool=settings.spool_folder, key_of=keys_of(context.register)
+            lake, state, spool=settings.spool_folder, key_of=keys_of(context.register.find)
         )
     finally:
         state.close()
-
-
-def keys_of(register: Register) -> KeyOf:
-    """Return what gives the key of an address of a site, by the site's name."""
-
-    @cache
-    def site(name: str) -> Site | None:
-        try:
-            return register.site(name)
-        except SiteError:
-            return None
-
-    def key(site_name: str, url: str) -> str | None:
-        found = site(site_name)
-        try:
-            return key_of(url, found) if found else None
-        except ValueError:
-            return None
-
-    return key
 
 
 def _site_files(context: Context) -> list[Finding]:

@@ -9,7 +9,8 @@ import click
 from crawler.commands.common import Context, verb
 from crawler.commands.times import IsoTime
 from pipelines.lake import Lake
-from pipelines.views import ask, connect
+from pipelines.sql import ask
+from pipelines.views import connect
 
 # A cell of a whole article would bury the table it stands in.
 MOST_CHARACTERS = 120

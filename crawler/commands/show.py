@@ -9,15 +9,16 @@ from typing import Any
 
 import click
 
+from crawler.addresses import key_of
 from crawler.commands.common import Context, verb
 from crawler.console import Out, plain
-from crawler.ingest import key_of
 from pipelines.archive import read_page
 from pipelines.errors import UsageError
 from pipelines.lake import Lake
 from pipelines.schema import Row
+from pipelines.sql import rows_of
 from pipelines.state import State
-from pipelines.views import connect, rows_of
+from pipelines.views import connect
 
 
 @click.command()

@@ -13,8 +13,9 @@ from crawler.report import iso
 from pipelines.errors import LakeError
 from pipelines.lake import Lake
 from pipelines.spool import pending_captures
+from pipelines.sql import ask
 from pipelines.state import State
-from pipelines.views import ask, connect
+from pipelines.views import connect
 
 
 @click.command()

@@ -17,13 +17,14 @@ from crawler.discovery import Discovered, discover
 from crawler.discovery.wordpress import posts_url
 from crawler.fetch_errors import describe
 from crawler.frontier import Dates, is_article, is_behind
-from crawler.ingest import Outcome, link_status
+from crawler.ingest import Outcome
 from crawler.link_queue import LinkQueue
 from crawler.refusals import INTERRUPTED, NotAskedError
 from crawler.run import Run
 from crawler.site import Site
 from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
+from pipelines.state import link_status
 from pipelines.state_tables import LinkStatus
 
 logger = logging.getLogger(__name__)

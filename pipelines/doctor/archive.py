@@ -15,10 +15,9 @@ from pipelines import sums, warc
 from pipelines.doctor.findings import BACKUP, Finding
 from pipelines.doctor.snapshot import Snapshot, Stray
 from pipelines.errors import ArchiveError
-from pipelines.lake import connect_offline
 from pipelines.schema import TABLES, Row
 from pipelines.spool import pending_captures
-from pipelines.views import scan
+from pipelines.sql import connect_offline, scan
 
 _REMEDY = f"{BACKUP}; what was extracted from it stays in the lake"
 _SUMS = "when nothing else is said of the WARC file, delete it: the next crawl writes it anew"

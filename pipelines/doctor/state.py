@@ -15,8 +15,10 @@ from pipelines.doctor.findings import REBUILD, Finding
 from pipelines.errors import StateError
 from pipelines.lake import Lake
 from pipelines.schema import TIME
-from pipelines.state import State, fitted
-from pipelines.views import connect, rows_of
+from pipelines.sql import rows_of
+from pipelines.state import State
+from pipelines.state_tables import fitted
+from pipelines.views import connect
 
 _STORED = "('new', 'changed', 'unchanged', 'not_modified')"
 _TIMES = frozenset({"date_published", "first_seen", "fetched_at"})

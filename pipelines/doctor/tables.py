@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from pipelines.doctor.findings import BACKUP, REBUILD, Finding
 from pipelines.doctor.snapshot import Snapshot
-from pipelines.lake import Lake, connect_offline
+from pipelines.lake import Lake
 from pipelines.publish import articles_equal_revisions
 from pipelines.schema import TABLES
-from pipelines.views import scan
+from pipelines.sql import connect_offline, scan
 
 _STORED = "('new', 'changed', 'unchanged', 'not_modified')"
 _TABLE = f"{BACKUP}, with the whole folder of its table"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from crawler.commands.doctor import keys_of
+from crawler.addresses import keys_of
 from crawler.register import Register
 from pipelines import state_tables
 from pipelines.doctor import Finding, examine
@@ -110,7 +110,7 @@ def _examine(folder: Path) -> list[Finding]:
         ]
     state = State.open_to_read(f"sqlite:///{folder}/state/sitrep.db")
     try:
-        key_of = keys_of(Register(folder / "sites"))
+        key_of = keys_of(Register(folder / "sites").find)
         return list(examine(lake, state, spool=folder / "state" / "spool", key_of=key_of))
     finally:
         state.close()
