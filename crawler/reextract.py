@@ -301,7 +301,7 @@ class Reextraction:
     def _newest(self, revisions: Sequence[Revision]) -> dict[tuple[str, int], int]:
         """Return the newest extraction that the lake has of each of these versions."""
         lake = self._ledger.lake
-        with connect_offline() as connection:
+        with connect_offline(lake.storage) as connection:
             scan(connection, lake.files("revisions"), TABLES["revisions"]).create_view("t")
             rows = connection.execute(
                 "SELECT article_id, revision, max(extraction) FROM t "

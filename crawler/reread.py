@@ -78,7 +78,7 @@ def plan_of(lake: Lake, site: Site, *, since: date | None) -> Plan:
         FROM t WHERE site = $site GROUP BY article_id
         ORDER BY min(recorded_at), min(published_month), article_id
     """
-    with connect_offline() as connection:
+    with connect_offline(lake.storage) as connection:
         scan(connection, lake.files("revisions"), TABLES["revisions"], filename=True).create_view(
             "t"
         )
@@ -96,7 +96,7 @@ def plan_of(lake: Lake, site: Site, *, since: date | None) -> Plan:
 
 def sites_in(lake: Lake) -> list[str]:
     """Return the sites that the lake has articles of."""
-    with connect_offline() as connection:
+    with connect_offline(lake.storage) as connection:
         scan(connection, lake.files("revisions"), TABLES["revisions"]).create_view("t")
         found = connection.execute("SELECT DISTINCT site FROM t ORDER BY site").fetchall()
     return [name for (name,) in found]
@@ -124,7 +124,7 @@ class Rereader:
         part = slice(n * CHUNK, (n + 1) * CHUNK)
         ids = list(self._plan.article_ids[part])
         files = sorted({file for some in self._plan.files[part] for file in some})
-        with connect_offline() as connection:
+        with connect_offline(self._ledger.lake.storage) as connection:
             scan(connection, files, TABLES["revisions"]).create_view("t")
             sql = """
                 SELECT * FROM t WHERE article_id IN (SELECT unnest(?))

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +23,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
 
 from pipelines import sums
-from pipelines.storage import Storage, fsync, make_folder
+from pipelines.storage import FileInfo, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +53,11 @@ def append(
 
     `table` is the table as it is, None before its first row. Nobody else may append meanwhile.
     """
-    folder = storage.folder / name
     table = table or _create(storage, name, rows.schema, statistics=statistics)
-    path, data = _write(folder, rows)
+    part, size = _write(storage, name, rows)
     add = AddAction(
-        path.name,
-        len(data),
+        part,
+        size,
         {},
         int(time.time() * 1000),
         data_change=True,
@@ -72,7 +70,7 @@ def append(
         commit_properties=CommitProperties(app_transactions=list(transactions)),
         post_commithook_properties=_NO_HOOKS,
     )
-    version = _version_with(folder, path.name, after=table.version())
+    version = _version_with(storage, name, part, after=table.version())
     _acknowledge(storage, name, version)
 
 
@@ -81,25 +79,26 @@ def mend(storage: Storage, name: str) -> None:
 
     Only the last log entry can be torn, and only while it has no sums.
     """
-    log = storage.folder / name / LOG
-    if not log.is_dir():
-        return
+    there = list(storage.infos(name))
     # What was on its way to its name: delta-rs's, and our own.
-    for path in (*log.glob("*#*"), *log.parent.glob(".part-*.parquet")):
-        path.unlink()
-    _mend_checkpoint(storage, name)
+    for path in (one.path for one in there if _is_passing(one.path)):
+        storage.delete(path)
+    log = sorted(one.path for one in there if one.path.startswith(f"{name}/{LOG}/"))
+    if not log:
+        return
+    _mend_checkpoint(storage, name, log)
     versions = _versions(log)
     if not versions:
         return
-    last = log / entry_name(versions[-1])
-    if not storage.exists(sums.at(f"{name}/{last.stem}")):
-        if _is_whole(last):
+    last = _entry(name, versions[-1])
+    if not storage.exists(sums.at(f"{name}/{versions[-1]:020d}")):
+        if _is_whole(storage, name, last):
             _acknowledge(storage, name, versions[-1])
         else:
             _put_aside(storage, name, last)
             versions.pop()
     _fill_in(storage, name, versions)
-    _sweep(storage.folder / name)
+    _sweep(storage, name, there)
 
 
 def entry_name(version: int) -> str:
@@ -111,18 +110,27 @@ def entry_name(version: int) -> str:
     return f"{version:020d}.json"
 
 
-def added(entry: Path) -> list[dict[str, Any]]:
+def added(entry: bytes) -> list[dict[str, Any]]:
     """Return what a log entry adds. Raises ValueError where it is cut."""
-    actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+    actions = [json.loads(line) for line in entry.decode("utf-8").splitlines()]
     if not actions:
         raise ValueError("it is empty")
     return [action["add"] for action in actions if "add" in action]
 
 
+def _entry(name: str, version: int) -> str:
+    return f"{name}/{LOG}/{entry_name(version)}"
+
+
+def _is_passing(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return name.startswith(".part-") or (folder.endswith(LOG) and "#" in name)
+
+
 def _create(
     storage: Storage, name: str, schema: pa.Schema, *, statistics: Sequence[str]
 ) -> DeltaTable:
-    make_folder(storage.folder / name / LOG)
+    storage.make_folder(f"{name}/{LOG}")
     made = DeltaTable.create(
         storage.table_url(name),
         schema=schema,
@@ -131,13 +139,15 @@ def _create(
             "delta.dataSkippingStatsColumns": ",".join(statistics),
             "delta.enableExpiredLogCleanup": "false",
         },
+        storage_options=storage.table_options(),
         post_commithook_properties=_NO_HOOKS,
     )
     _acknowledge(storage, name, 0)
     return made
 
 
-def _write(folder: Path, rows: pa.Table) -> tuple[Path, bytes]:
+def _write(storage: Storage, name: str, rows: pa.Table) -> tuple[str, int]:
+    """Write rows as a file of the table; return its name, which is of its content, and its size."""
     sink = pa.BufferOutputStream()
     pq.write_table(
         rows,
@@ -153,17 +163,9 @@ def _write(folder: Path, rows: pa.Table) -> tuple[Path, bytes]:
         },
     )
     data = sink.getvalue().to_pybytes()
-    path = folder / sums.part_name(data)
-    # Nothing ever bears a name that is not of its content.
-    temporary = folder / f".{path.name}"
-    try:
-        temporary.write_bytes(data)
-        fsync(temporary)
-        temporary.replace(path)
-        fsync(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path, data
+    part = sums.part_name(data)
+    storage.replace(f"{name}/{part}", data)
+    return part, len(data)
 
 
 def _statistics(rows: pa.Table, columns: Sequence[str]) -> Mapping[str, Any]:
@@ -189,33 +191,30 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _version_with(folder: Path, part: str, *, after: int) -> int:
+def _version_with(storage: Storage, name: str, part: str, *, after: int) -> int:
     # Another program may have appended in between; then ours is a later one.
     version = after + 1
-    while all(add["path"] != part for add in added(folder / LOG / entry_name(version))):
+    while all(add["path"] != part for add in added(storage.read(_entry(name, version)))):
         version += 1
     return version
 
 
 def _acknowledge(storage: Storage, name: str, version: int) -> None:
     """Have the disk hold a log entry, then say so in its sums; make a checkpoint when it is due."""
-    log = storage.folder / name / LOG
-    fsync(log / entry_name(version))
-    fsync(log)
-    fsync(log.parent)
-    if version - _last_checkpoint(log) >= A_CHECKPOINT:
-        _make_checkpoint(storage, name)
-    _sum_up(storage, name, version)
+    storage.settle([_entry(name, version)])
+    last = _last_checkpoint(storage, name)
+    if version - last >= A_CHECKPOINT:
+        last = _make_checkpoint(storage, name)
+    _sum_up(storage, name, version, last_checkpoint=last)
 
 
-def _sum_up(storage: Storage, name: str, version: int) -> None:
-    log = storage.folder / name / LOG
-    checkpoint = f"{version:020d}.checkpoint.parquet"
-    there = [entry_name(version)] + [checkpoint] * (log / checkpoint).exists()
-    # The hint is written anew with each checkpoint: its sum is with the last one's.
-    there += [HINT] * ((log / HINT).exists() and _last_checkpoint(log) == version)
-    paths = [f"{name}/{LOG}/{one}" for one in there] + _unnamed(storage, name, version)
-    sums.write(storage, f"{name}/{version:020d}", paths)
+def _sum_up(storage: Storage, name: str, version: int, *, last_checkpoint: int) -> None:
+    there, checkpoint = [_entry(name, version)], _checkpoint(name, version)
+    if version <= last_checkpoint and storage.exists(checkpoint):
+        there.append(checkpoint)
+        # The hint is written anew with each checkpoint: its sum is with the last one's.
+        there += [f"{name}/{LOG}/{HINT}"] * (version == last_checkpoint)
+    sums.write(storage, f"{name}/{version:020d}", there + _unnamed(storage, name, version))
 
 
 def _unnamed(storage: Storage, name: str, version: int) -> list[str]:
@@ -223,109 +222,113 @@ def _unnamed(storage: Storage, name: str, version: int) -> list[str]:
 
     Another program's; it may have taken them away again.
     """
-    entry = storage.folder / name / LOG / entry_name(version)
     with suppress(ValueError, TypeError, KeyError):  # damaged: the sum will say as little
+        entry = storage.read(_entry(name, version))
         parts = [f"{name}/{unquote(add['path'])}" for add in added(entry)]
         named = sums.is_named_by_content
-        return [one for one in parts if not named(Path(one)) and storage.exists(one)]
+        return [one for one in parts if not named(one) and storage.exists(one)]
     return []
 
 
 def _fill_in(storage: Storage, name: str, versions: Sequence[int]) -> None:
     """Write the sums that are missing: of another program's entries, and of those damaged."""
-    folder = storage.folder / sums.STORE / name
-    there = {path.stem for path in folder.glob("*.json")}
+    there = set(storage.list(f"{sums.STORE}/{name}"))
     for version in versions:
-        if f"{version:020d}" not in there:
-            _sum_up(storage, name, version)
+        if sums.at(f"{name}/{version:020d}") not in there:
+            _sum_up(storage, name, version, last_checkpoint=_last_checkpoint(storage, name))
 
 
-def _last_checkpoint(log: Path) -> int:
+def _checkpoint(name: str, version: int) -> str:
+    return f"{name}/{LOG}/{version:020d}.checkpoint.parquet"
+
+
+def _last_checkpoint(storage: Storage, name: str) -> int:
     try:
-        return int(json.loads((log / HINT).read_bytes())["version"])
+        return int(json.loads(storage.read(f"{name}/{LOG}/{HINT}"))["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 
-def _make_checkpoint(storage: Storage, name: str) -> None:
-    log = storage.folder / name / LOG
-    DeltaTable(storage.table_url(name)).create_checkpoint()
-    made = f"{_last_checkpoint(log):020d}.checkpoint.parquet"
-    for path in (log / made, log / HINT, log):
-        fsync(path)
+def _make_checkpoint(storage: Storage, name: str) -> int:
+    table = DeltaTable(storage.table_url(name), storage_options=storage.table_options())
+    table.create_checkpoint()
+    made = _last_checkpoint(storage, name)
+    storage.settle([_checkpoint(name, made), f"{name}/{LOG}/{HINT}"])
+    return made
 
 
-def _mend_checkpoint(storage: Storage, name: str) -> None:
+def _mend_checkpoint(storage: Storage, name: str, log: Sequence[str]) -> None:
     """Drop a checkpoint that a power cut tore: the log says the same, only slower."""
-    log = storage.folder / name / LOG
-    newest = max(log.glob("*.checkpoint.parquet"), default=None)
-    hint = log / HINT
-    if newest is not None and not (_has_sums(storage, newest) or _is_parquet(newest)):
-        logger.warning("%s: torn by a power cut; it is made again", newest)
-        hint.unlink(missing_ok=True)
-        newest.unlink()
-    elif hint.exists() and (
-        newest is None or _last_checkpoint(log) > int(newest.name.split(".")[0])
-    ):
-        hint.unlink()
+    newest = max((path for path in log if path.endswith(".checkpoint.parquet")), default=None)
+    hint = f"{name}/{LOG}/{HINT}"
+    if newest is not None and not (_has_sums(storage, newest) or _is_parquet(storage, newest)):
+        logger.warning("%s: torn by a power cut; it is made again", storage.address(newest))
+        storage.delete(hint)
+        storage.delete(newest)
+    elif hint in log and (newest is None or _last_checkpoint(storage, name) > _version_in(newest)):
+        storage.delete(hint)
 
 
-def _has_sums(storage: Storage, checkpoint: Path) -> bool:
-    path = checkpoint.relative_to(storage.folder).as_posix()
-    version = checkpoint.name.partition(".")[0]
-    return path in (sums.read(storage, f"{path.partition('/')[0]}/{version}") or {})
+def _has_sums(storage: Storage, checkpoint: str) -> bool:
+    name = f"{checkpoint.partition('/')[0]}/{_version_in(checkpoint):020d}"
+    return checkpoint in (sums.read(storage, name) or {})
 
 
-def _is_parquet(path: Path) -> bool:
+def _is_parquet(storage: Storage, path: str) -> bool:
     try:
-        pq.read_table(path, partitioning=None)
+        with storage.open(path) as file:
+            pq.read_table(file)
     except (OSError, pa.ArrowException):
         return False
     return True
 
 
-def _versions(log: Path) -> list[int]:
-    return sorted(int(path.stem) for path in log.glob("*.json") if path.stem.isdigit())
+def _version_in(path: str) -> int:
+    return int(path.rpartition("/")[2].partition(".")[0])
 
 
-def _is_whole(entry: Path) -> bool:
+def _versions(log: Sequence[str]) -> list[int]:
+    names = (path.rpartition("/")[2].removesuffix(".json") for path in log)
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def _is_whole(storage: Storage, name: str, entry: str) -> bool:
     try:
-        return all(_is_there(entry.parents[1] / add["path"], add["size"]) for add in added(entry))
+        parts = added(storage.read(entry))
+        return all(_is_there(storage, f"{name}/{add['path']}", add["size"]) for add in parts)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _is_there(part: Path, size: int) -> bool:
-    if part.stat().st_size != size:
+def _is_there(storage: Storage, part: str, size: int) -> bool:
+    if storage.info(part).size_bytes != size:
         return False
-    return not sums.is_named_by_content(part) or sums.is_what_its_name_says(part)
+    return not sums.is_named_by_content(part) or sums.is_what_its_name_says(storage, part)
 
 
-def _put_aside(storage: Storage, name: str, entry: Path) -> None:
-    torn = storage.folder / TORN / f"{name}-{entry.name}"
-    logger.warning("%s: torn by a power cut; put aside as %s", entry, torn)
-    make_folder(torn.parent)
-    entry.replace(torn)
-    fsync(torn.parent)
-    fsync(entry.parent)
+def _put_aside(storage: Storage, name: str, entry: str) -> None:
+    torn = f"{TORN}/{name}-{entry.rpartition('/')[2]}"
+    logger.warning("%s: torn by a power cut; put aside as %s", storage.address(entry), torn)
+    storage.replace(torn, storage.read(entry))
+    storage.delete(entry)
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(storage: Storage, name: str, there: Sequence[FileInfo]) -> None:
     """Remove what was written for an entry that never came: it is written again, at another time.
 
     Such a file is younger than every entry; those that a later operation took out are not.
     """
     try:
-        table = DeltaTable(str(folder))
+        table = DeltaTable(storage.table_url(name), storage_options=storage.table_options())
     except TableNotFoundError:
         named, last = set[str](), 0.0
     except DeltaError:
         return  # whoever reads it is told
     else:
-        named = {Path(path).name for path in table.file_uris()}
-        last = (folder / LOG / entry_name(table.version())).stat().st_mtime
-    for path in folder.glob("part-*.parquet"):
-        is_ours = sums.is_named_by_content(path) and path.name not in named
-        if is_ours and path.stat().st_mtime > last:
-            logger.info("%s: written for a commit that never came; removed", path)
-            path.unlink()
+        named = {storage.path_of(address) for address in table.file_uris()}
+        last = storage.info(_entry(name, table.version())).modified
+    for one in there:
+        is_part = one.path.count("/") == 1 and sums.is_named_by_content(one.path)
+        if is_part and one.path not in named and one.modified > last:
+            logger.info("%s: written for a commit that never came; removed", one.path)
+            storage.delete(one.path)

@@ -15,32 +15,68 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipelines import sums
 from pipelines.errors import LakeError
+from pipelines.published import ARTICLES_FOLDER as LINK
+from pipelines.published import Manifest, parquet
 from pipelines.storage import fsync, make_folder
 
 logger = logging.getLogger(__name__)
 
-LINK = "articles"
 STORE = "_articles"
 # A reader that listed the files of an old generation has this long to open them.
 GRACE = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a generation holds. `parts`: path within it → rows. Times are ISO 8601."""
+class Generations:
+    """`articles/` in a lake that is a folder."""
 
-    derivation: int
-    recorded_at: str
-    published_at: str
-    parts: Mapping[str, int] = field(default_factory=dict)
+    def __init__(self, lake: Path):
+        self._lake = lake
+
+    def manifest(self) -> Manifest | None:
+        found = current(self._lake)
+        return found[1] if found else None
+
+    def parts(self) -> list[str] | None:
+        link = self._lake / LINK
+        return [str(part) for part in _parts(link)] if link.exists() else None
+
+    def places(self) -> Manifest | None:
+        """None: a generation is read as a whole, so that articles may move within it."""
+
+    def address(self, part: str) -> str:
+        return str(self._lake / LINK / part)
+
+    def draft(self, *, kept: Mapping[str, int]) -> Draft:
+        return Draft(self._lake, kept=kept)
+
+    def sweep(self, *, now: datetime) -> None:
+        """Remove the generations replaced longer than `GRACE` ago, but not the last one."""
+        found = current(self._lake)
+        if found is None:
+            return
+        store = self._lake / STORE
+        names = sorted(path.name for path in store.iterdir() if path.is_dir())
+        kept = [name for name in names if name <= found[0]][-2:]
+        for name, following in pairwise(names):
+            if name not in kept and _published_before(self._lake, following, now - GRACE):
+                shutil.rmtree(store / name, ignore_errors=True)
+                _manifest_path(self._lake, name).unlink(missing_ok=True)
+
+    def damaged(self) -> Iterator[str]:
+        link = self._lake / LINK
+        for part in _parts(link) if link.exists() else ():
+            if not is_whole(part):
+                yield f"{part}: its content is not what its name says"
 
 
 def current(lake: Path) -> tuple[str, Manifest] | None:
@@ -68,14 +104,6 @@ def read_manifest(lake: Path, name: str) -> Manifest:
     return Manifest(**sums.unsealed(_manifest_path(lake, name).read_bytes()))
 
 
-def current_parts(lake: Path) -> list[Path] | None:
-    """Return the files that `articles` consists of now, past the link; None before a publish."""
-    link = lake / LINK
-    if not link.exists():
-        return None
-    return sorted(link.resolve().glob("*/*.parquet"))
-
-
 def part_name(data: bytes, *, slot: int) -> str:
     return f"part-{slot:04d}-{_digest(data)}.parquet"
 
@@ -85,16 +113,16 @@ def is_whole(part: Path) -> bool:
     return part.stem.endswith(f"-{_digest(part.read_bytes())}")
 
 
+def _parts(link: Path) -> list[Path]:
+    return sorted(link.resolve().glob("*/*.parquet"))
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def slot_of(part: str) -> int:
-    return int(part.rpartition("/")[2].split("-")[1])
-
-
 class Draft:
-    """The next generation, which nobody reads until `flip`."""
+    """The next generation, which nobody reads until its `finish`."""
 
     def __init__(self, lake: Path, *, kept: Mapping[str, int]):
         now = current(lake)
@@ -108,14 +136,16 @@ class Draft:
         for part in kept:
             _link(lake / LINK / part, self._folder / part)
 
-    def add(self, part: str, data: bytes, *, rows: int) -> None:
+    def add(self, folder: str, slot: int, rows: pa.Table) -> None:
+        data = parquet(rows)
+        part = f"{folder}/{part_name(data, slot=slot)}"
         path = self._folder / part
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         fsync(path)
-        self._parts[part] = rows
+        self._parts[part] = rows.num_rows
 
-    def flip(self, *, derivation: int, recorded_at: str, now: datetime) -> None:
+    def finish(self, *, derivation: int, recorded_at: str, now: datetime) -> None:
         """Make this what `articles` is, in one step."""
         manifest = Manifest(
             derivation=derivation,
@@ -140,19 +170,6 @@ class Draft:
         if (self._lake / LINK).resolve() == self._folder.resolve():
             return
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def sweep(lake: Path, *, now: datetime) -> None:
-    """Remove the generations that were replaced longer than `GRACE` ago, but not the last one."""
-    found = current(lake)
-    if found is None:
-        return
-    names = sorted(path.name for path in (lake / STORE).iterdir() if path.is_dir())
-    kept = [name for name in names if name <= found[0]][-2:]
-    for name, following in pairwise(names):
-        if name not in kept and _published_before(lake, following, now - GRACE):
-            shutil.rmtree(lake / STORE / name, ignore_errors=True)
-            _manifest_path(lake, name).unlink(missing_ok=True)
 
 
 def _published_before(lake: Path, name: str, when: datetime) -> bool:

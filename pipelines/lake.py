@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
@@ -24,8 +23,11 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipelines import delta, sums, warc
 from pipelines.errors import LakeError
-from pipelines.lease import wait_for
+from pipelines.generations import Generations
+from pipelines.in_place import InPlace
+from pipelines.lease import FileLease, Free, Lease, wait_for
 from pipelines.model import Batch
+from pipelines.published import Published
 from pipelines.schema import (
     SCHEMA_VERSION,
     TABLES,
@@ -36,7 +38,7 @@ from pipelines.schema import (
     run_row,
 )
 from pipelines.sql import connect_offline, scan
-from pipelines.storage import Storage, open_storage
+from pipelines.storage import LocalStorage, Storage, open_storage
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +68,23 @@ class About:
 
 
 class Lake:
+    """`published` is `articles/`; `guard` is what a writer holds.
+
+    An object store has no lock of its own: `pipelines.writers` gives the guard to those let in.
+    """
+
     def __init__(self, storage: Storage, about: About):
         self.storage = storage
         self.about = about
+        self.published: Published
+        self.guard: Lease | None = None
+        if isinstance(storage, LocalStorage):
+            self.published = Generations(storage.folder)
+            self.guard = FileLease(storage.folder / LOCK)
+        else:
+            self.published = InPlace(storage)
         self._mutex = threading.RLock()
-        self._held = 0
+        self._holds = False
         self._is_mended = False
 
     @classmethod
@@ -95,33 +109,34 @@ class Lake:
         Free again when the process ends, however it ends. May be entered again while held. The
         first time, what a power cut left half is put aside, so that it is taken up again.
         """
-        with self._mutex:
-            if self._held:
-                yield
-                return
-            with _locked_file(self.storage.folder / LOCK, patience=patience):
-                self._held += 1
-                try:
-                    self._mend()
-                    yield
-                finally:
-                    self._held -= 1
+        if self.guard is None:
+            raise LakeError("was opened to be read only", where=self.storage.url)
+        with self._mutex, self._held(self.guard, patience=patience) as is_new:
+            if is_new:
+                self._mend()
+            yield
 
     @contextmanager
     def kept_still(self) -> Iterator[None]:
         """Hold the lake as `lock` does, to look at it: nothing is written, nothing put aside."""
-        with self._mutex:
-            path = self.storage.folder / LOCK
-            if self._held or not path.exists():
-                yield
-                return
-            with path.open("rb") as file:
-                wait_for(file, patience=timedelta(minutes=10), where=self.storage.url)
-                self._held += 1
-                try:
-                    yield
-                finally:
-                    self._held -= 1
+        guard = self.guard.to_look() if self.guard else Free()
+        with self._mutex, self._held(guard, patience=timedelta(minutes=10)):
+            yield
+
+    @contextmanager
+    def _held(self, guard: Lease, *, patience: timedelta) -> Iterator[bool]:
+        """Hold `guard`; give whether it was not held already."""
+        if self._holds:
+            yield False
+            return
+        with _writing(self.storage.url):
+            wait_for(guard, patience=patience, where=self.storage.url)
+        self._holds = True
+        try:
+            yield True
+        finally:
+            self._holds = False
+            guard.release()
 
     def _mend(self) -> None:
         if self._is_mended:
@@ -175,7 +190,8 @@ class Lake:
     def table(self, name: str) -> DeltaTable | None:
         """Return the Delta table, or None before its first row."""
         try:
-            return DeltaTable(self.storage.table_url(name))
+            options = self.storage.table_options()
+            return DeltaTable(self.storage.table_url(name), storage_options=options)
         except TableNotFoundError:
             return None
         except DeltaError as error:
@@ -186,14 +202,10 @@ class Lake:
             ) from error
 
     def files(self, table: str) -> list[str]:
-        """Return the Parquet files that a table consists of now, in order of their names."""
+        """Return the addresses of a table's Parquet files as they are now, in order."""
         found = self.table(table)
-        # They come as URLs, quoted, or, without their scheme, half so.
-        return (
-            sorted(unquote(uri.removeprefix("file://")) for uri in found.file_uris())
-            if found
-            else []
-        )
+        paths = (self.storage.path_of(one) for one in found.file_uris()) if found else ()
+        return sorted(map(self.storage.address, paths))
 
     def recorded_at(self) -> datetime | None:
         """Return the time of the latest commit to revisions or relations."""
@@ -232,8 +244,7 @@ class Lake:
             return warc.first_capture(file, where=warc_path)
 
     def _warcs(self) -> list[str]:
-        there = self.storage.list("warc") if self.storage.exists("warc") else ()
-        return [path for path in there if path.endswith(".warc.gz")]
+        return [path for path in self.storage.list("warc") if path.endswith(".warc.gz")]
 
     def current(
         self, article_ids: Collection[str], *, but_for: Collection[str] = ()
@@ -257,7 +268,7 @@ class Lake:
         files = self.files(table)
         if not files:
             return []
-        with connect_offline() as connection:
+        with connect_offline(self.storage) as connection:
             for name, some in ids.items():
                 connection.register(name, pa.table({"id": pa.array(sorted(some), pa.string())}))
             scan(connection, files, TABLES[table]).create_view("t")
@@ -339,15 +350,6 @@ def _read_about(storage: Storage) -> About:
             remedy="update Sitrep",
         )
     return About(**{name: said.get(name) for name in About.__dataclass_fields__})
-
-
-@contextmanager
-def _locked_file(path: Path, *, patience: timedelta) -> Iterator[None]:
-    with _writing(str(path.parent)):
-        file = path.open("ab")
-    with file:
-        wait_for(file, patience=patience, where=str(path.parent))
-        yield
 
 
 @contextmanager

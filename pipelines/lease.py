@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -31,17 +31,42 @@ class Lease(Protocol):
     def release(self) -> None:
         """Let go of it; nothing where it is not held."""
 
+    def to_look(self) -> Lease:
+        """Return a lease that shuts out the same writers, and leaves no trace of itself."""
+
+
+class Free:
+    """What needs no asking for: nobody is shut out, and nobody shuts one out."""
+
+    def try_acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def to_look(self) -> Free:
+        return self
+
 
 class FileLease:
-    """An advisory lock on a file: for the processes of one machine."""
+    """An advisory lock on a file: for the processes of one machine.
 
-    def __init__(self, file: Path):
+    With `is_made` off nothing is written: where there is no file, nobody has ever held it.
+    """
+
+    def __init__(self, file: Path, *, is_made: bool = True):
         self.file = file
+        self._is_made = is_made
         self._descriptor: int | None = None
 
     def try_acquire(self) -> bool:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT if self._is_made else os.O_RDONLY
+        try:
+            descriptor = os.open(self.file, flags | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            if self._is_made:
+                raise
+            return True
         if not _try_lock(descriptor):
             os.close(descriptor)
             return False
@@ -53,11 +78,14 @@ class FileLease:
             os.close(self._descriptor)  # closing frees the lock
             self._descriptor = None
 
+    def to_look(self) -> FileLease:
+        return FileLease(self.file, is_made=False)
 
-def wait_for(file: BinaryIO, *, patience: timedelta, where: str) -> None:
-    """Lock an open file until it is closed. Raises LakeError when another holds it for long."""
+
+def wait_for(lease: Lease, *, patience: timedelta, where: str) -> None:
+    """Take a lease. Raises LakeError when another holds it for long."""
     deadline = time.monotonic() + patience.total_seconds()
-    while not _try_lock(file.fileno()):
+    while not lease.try_acquire():
         if time.monotonic() > deadline:
             raise LakeError(
                 "another process has been writing here for long",
@@ -133,3 +161,6 @@ class SessionLease:
         if self._is_held:
             self._session.unlock(self._key)
             self._is_held = False
+
+    def to_look(self) -> SessionLease:
+        return self

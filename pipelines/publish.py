@@ -8,24 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines import generations
 from pipelines.errors import LakeError
-from pipelines.generations import (
-    Draft,
-    Manifest,
-    current_parts,
-    is_whole,
-    part_name,
-    slot_of,
-    sweep,
-)
 from pipelines.lake import Lake
+from pipelines.published import Draft, Manifest, slot_of
 from pipelines.schema import ARTICLES, TABLES
 from pipelines.sql import connect_offline, scan
 from pipelines.views import DERIVE, ROWS, STEPS
@@ -38,7 +27,6 @@ DERIVATION = 1
 MOST_ROWS = 20_000
 # The same in words, so that long reports make no part that takes gigabytes to write.
 MOST_WORDS = 12_000_000
-ROWS_A_GROUP = 10_000
 
 _NOTHING = Manifest(derivation=DERIVATION, recorded_at="", published_at="")
 
@@ -58,32 +46,26 @@ def publish(lake: Lake, *, now: datetime, rebuild: bool = False) -> PublishRepor
     Killed at any point, it leaves the view as it was or as it is to be.
     """
     with lake.lock():
-        base = _base(lake, rebuild=rebuild)
+        base, report = _base(lake, rebuild=rebuild), PublishReport()
         recorded_at = lake.recorded_at()
         until = recorded_at.isoformat() if recorded_at else ""
-        if base.recorded_at == until:
-            sweep(lake.storage.folder, now=now)
-            return PublishReport()
-        with connect_offline() as connection:
-            # A limit would make a publish fail (tried, at 400 MB); this keeps it low instead.
-            connection.execute("SET threads = 1; SET preserve_insertion_order = false")
-            report = _publish(lake, connection, base=base, until=until, now=now)
-        sweep(lake.storage.folder, now=now)
+        if base.recorded_at != until:
+            with connect_offline(lake.storage) as connection:
+                # A limit would make a publish fail (tried, at 400 MB); this keeps it low instead.
+                connection.execute("SET threads = 1; SET preserve_insertion_order = false")
+                report = _publish(lake, connection, base=base, until=until, now=now)
+        lake.published.sweep(now=now)
         return report
 
 
 def articles_equal_revisions(lake: Lake, *, most: int = 100) -> list[str]:
     """Return how `articles/` differs from what is derived anew; `last_seen` may lag behind."""
-    parts = current_parts(lake.storage.folder) or []
-    found = [
-        f"{part}: its content is not what its name says" for part in parts if not is_whole(part)
-    ]
-    if found:
-        return found
-    with connect_offline() as connection:
+    if damaged := list(lake.published.damaged()):
+        return damaged
+    with connect_offline(lake.storage) as connection:
         _open_tables(lake, connection)
         connection.sql(DERIVE).create("derived")
-        scan(connection, [str(part) for part in parts], ARTICLES).create_view("published")
+        scan(connection, lake.published.parts() or [], ARTICLES).create_view("published")
         return _differences(connection, most=most)
 
 
@@ -122,10 +104,10 @@ def _difference(article_id: str, is_extra: bool, is_missing: bool, columns: str)
 
 
 def _base(lake: Lake, *, rebuild: bool) -> Manifest:
-    found = generations.current(lake.storage.folder)
-    if found is None or rebuild or found[1].derivation != DERIVATION:
-        return _NOTHING
-    return found[1]
+    found = lake.published.manifest()
+    if found is None or rebuild or found.derivation != DERIVATION:
+        return lake.published.places() or _NOTHING
+    return found
 
 
 def _publish(
@@ -140,36 +122,34 @@ def _publish(
     for name, sql in STEPS.items():
         connection.sql(sql).create(name)
     _find_affected(connection, since=base.recorded_at or "-infinity")
-    folder = lake.storage.folder / generations.LINK
-    placed = _place(connection, base=base, folder=str(folder))
-    old = {_slot(part): part for part in base.parts}
-    touched = {old[key] for key in placed if key in old}
-    kept = {part: rows for part, rows in base.parts.items() if part not in touched}
+    placed = _place(lake, connection, base=base)
+    # Of what is built anew only the places are kept.
+    old = {_slot(part): part for part in base.parts} if base.recorded_at else {}
+    kept = {part: base.parts[part] for key, part in old.items() if key not in placed}
     rows = 0
-    with _drafting(lake.storage.folder, kept=kept) as draft:
+    with _drafting(lake, kept=kept) as draft:
         for (month, slot), ids in sorted(placed.items()):
-            before = old.get((month, slot))
-            table = _part(connection, ids, before=[str(folder / before)] if before else [])
-            data = _parquet(table)
-            draft.add(f"{month}/{part_name(data, slot=slot)}", data, rows=table.num_rows)
+            before = [lake.published.address(old[month, slot])] if (month, slot) in old else []
+            table = _part(connection, ids, before=before)
+            draft.add(month, slot, table)
             rows += table.num_rows
-        draft.flip(derivation=DERIVATION, recorded_at=until, now=now)
+        draft.finish(derivation=DERIVATION, recorded_at=until, now=now)
     months = sorted({month.partition("=")[2] for month, _ in placed})
     return PublishReport(months=tuple(months), parts_written=len(placed), rows=rows)
 
 
 @contextmanager
-def _drafting(lake: Path, *, kept: Mapping[str, int]) -> Iterator[Draft]:
+def _drafting(lake: Lake, *, kept: Mapping[str, int]) -> Iterator[Draft]:
     draft = None
     try:
-        draft = Draft(lake, kept=kept)
+        draft = lake.published.draft(kept=kept)
         yield draft
     except OSError as error:
         if draft:
             draft.discard()
         raise LakeError(
             f"articles cannot be published ({error.strerror or error})",
-            where=str(lake),
+            where=lake.storage.url,
             remedy="free space there; the next crawl publishes what was committed",
         ) from error
 
@@ -219,13 +199,13 @@ _Key = tuple[str, int]
 
 
 def _place(
-    connection: duckdb.DuckDBPyConnection, *, base: Manifest, folder: str
+    lake: Lake, connection: duckdb.DuckDBPyConnection, *, base: Manifest
 ) -> dict[_Key, list[str]]:
     """Return which part holds each affected article: the one that has it, or one with room."""
     months = connection.sql("SELECT DISTINCT month FROM affected").fetchall()
     folders = {_folder(month) for (month,) in months}
     parts = [part for part in base.parts if part.partition("/")[0] in folders]
-    files = [f"{folder}/{part}" for part in parts]
+    files = [lake.published.address(part) for part in parts]
     scan(connection, files, ARTICLES, filename=True).create_view("published")
     rows = connection.sql(
         """
@@ -237,11 +217,11 @@ def _place(
     sizes = connection.sql(
         "SELECT filename, count(*), sum(word_count) FROM published GROUP BY filename"
     ).fetchall()
-    room = {_slot(part.removeprefix(f"{folder}/")): (rows, words) for part, rows, words in sizes}
+    room = {_slot(part): (rows, words) for part, rows, words in sizes}
     placed: dict[_Key, list[str]] = defaultdict(list)
     for article_id, month, words, part in rows:
         if part:
-            key = _slot(part.removeprefix(f"{folder}/"))
+            key = _slot(part)
         else:
             key = _last_with_room(room, _folder(month))
             held, spoken = room.get(key, (0, 0))
@@ -280,24 +260,9 @@ def _part(
     return table.select(ARTICLES.names).cast(ARTICLES)
 
 
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=ROWS_A_GROUP,
-        bloom_filter_options={
-            name: {"ndv": min(table.num_rows, ROWS_A_GROUP), "fpp": 0.01}
-            for name in ("article_id", "url")
-        },
-    )
-    return sink.getvalue().to_pybytes()
-
-
 def _slot(part: str) -> _Key:
-    return part.partition("/")[0], slot_of(part)
+    """Return month's folder and slot of a part, by its path or its address."""
+    return part.split("/")[-2], slot_of(part)
 
 
 def _folder(month: str) -> str:

@@ -12,10 +12,14 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.errors import LakeError, QueryError
+from pipelines.storage import Storage
 
 
-def connect_offline() -> duckdb.DuckDBPyConnection:
-    """Return an empty DuckDB that speaks UTC and never fetches an extension."""
+def connect_offline(storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
+    """Return an empty DuckDB that speaks UTC and never fetches an extension.
+
+    It reads the files of `storage`, and any folder's.
+    """
     connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": False,
@@ -25,6 +29,8 @@ def connect_offline() -> duckdb.DuckDBPyConnection:
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
+    if storage is not None:
+        storage.attach(connection)
     return connection
 
 
@@ -46,7 +52,7 @@ def scan(
         except duckdb.Error as error:
             raise LakeError(
                 f"a file cannot be read ({str(error).splitlines()[0]})",
-                where=str(Path(files[0]).parent),
+                where=files[0].rpartition("/")[0],
                 remedy="run sitrep doctor",
             ) from error
     empty = connection.from_arrow(schema.empty_table())

@@ -128,6 +128,7 @@ class State:
         """
         if self.dialect == "postgresql":
             return SessionLease(self._session, name)
+        folder.mkdir(parents=True, exist_ok=True)
         return FileLease(folder / f"{name}.lock")
 
     @property

@@ -1,18 +1,21 @@
 """Where the lake's files lie. Paths are relative to the lake, with forward slashes.
 
-Only a folder on a local disk today. What an object store would do differently is behind
-`Storage`; what it could not do at all (links, locks) asks for `folder` and says so there.
+Either a folder of this machine or, in `pipelines.s3`, an object store. Addresses are what delta-rs
+and DuckDB know the same files by.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
+
+import duckdb
 
 from pipelines.errors import LakeError
 
@@ -21,25 +24,55 @@ from pipelines.errors import LakeError
 _REFUSED = frozenset("[]\\^|%*?")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """`modified`: seconds since 1970; an object store has whole ones."""
+
+    path: str
+    size_bytes: int
+    modified: float
+
+
 class Storage(Protocol):
     """The few things that the lake and the archive ask of the place where they lie."""
 
     @property
     def url(self) -> str: ...
 
-    @property
-    def folder(self) -> Path:
-        """The folder on the local disk. An object store has none and raises LakeError."""
-        ...
-
     def table_url(self, path: str) -> str:
         """Return the address by which delta-rs knows the table at `path`."""
         ...
 
-    def exists(self, path: str) -> bool: ...
+    def table_options(self) -> dict[str, str] | None:
+        """Return what delta-rs needs besides the address: credentials good for some minutes."""
+        ...
+
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Have `connection` read the addresses of this storage."""
+        ...
+
+    def address(self, path: str) -> str:
+        """Return the address of a file, for DuckDB."""
+        ...
+
+    def path_of(self, address: str) -> str:
+        """Return the path of a file whose address delta-rs or DuckDB gave."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file at `path`, or one under it."""
+        ...
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield the path of every file under the folder `prefix`, in order."""
+        """Yield the path of every file under the folder `prefix`, in order; none without it."""
+        ...
+
+    def infos(self, prefix: str = "") -> Iterator[FileInfo]:
+        """Yield what `list` does, with size and time."""
+        ...
+
+    def info(self, path: str) -> FileInfo:
+        """Return size and time of a file. Raises FileNotFoundError."""
         ...
 
     def open(self, path: str, *, offset: int = 0) -> BinaryIO:
@@ -56,11 +89,21 @@ class Storage(Protocol):
         """Move a local file into place; when this returns it outlasts a power cut."""
         ...
 
-    def delete(self, path: str) -> None: ...
+    def make_folder(self, path: str) -> None:
+        """Have a folder there that outlasts a power cut; an object store has none."""
+        ...
+
+    def settle(self, paths: Iterable[str]) -> None:
+        """Have files that another program wrote here outlast a power cut."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing where there is none."""
+        ...
 
 
 class LocalStorage:
-    """A folder. Everything written is fsynced, its folder too."""
+    """A folder of this machine, `folder`. Everything written is fsynced, its folder too."""
 
     def __init__(self, folder: Path):
         self._folder = folder.absolute()
@@ -76,13 +119,34 @@ class LocalStorage:
     def table_url(self, path: str) -> str:
         return str(self._at(path))
 
+    def table_options(self) -> dict[str, str] | None:
+        return None
+
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Nothing to do: DuckDB reads folders."""
+
+    def address(self, path: str) -> str:
+        return str(self._at(path))
+
+    def path_of(self, address: str) -> str:
+        # delta-rs gives URLs, quoted, or, without their scheme, half so.
+        path = Path(unquote(address.removeprefix("file://")))
+        return path.relative_to(self._folder).as_posix()
+
     def exists(self, path: str) -> bool:
         return self._at(path).exists()
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        root = self._at(prefix)
-        files = sorted(one for one in root.rglob("*") if one.is_file())
-        return (one.relative_to(self._folder).as_posix() for one in files)
+        return map(self._path, self._files(prefix))
+
+    def infos(self, prefix: str = "") -> Iterator[FileInfo]:
+        for file in self._files(prefix):
+            with suppress(FileNotFoundError):  # gone since it was listed
+                yield self.info(self._path(file))
+
+    def info(self, path: str) -> FileInfo:
+        found = self._at(path).stat()
+        return FileInfo(path=path, size_bytes=found.st_size, modified=found.st_mtime)
 
     def open(self, path: str, *, offset: int = 0) -> BinaryIO:
         file = self._at(path).open("rb")
@@ -118,8 +182,28 @@ class LocalStorage:
             source.unlink()
         fsync(source.parent)
 
+    def make_folder(self, path: str) -> None:
+        make_folder(self._at(path))
+
+    def settle(self, paths: Iterable[str]) -> None:
+        """Fsync files, the folders they lie in, and those above, up to the lake's."""
+        files = [self._at(path) for path in paths]
+        for file in files:
+            fsync(file)
+        above = {folder for file in files for folder in file.parents}
+        inside = [one for one in above if one.is_relative_to(self._folder)]
+        for folder in sorted(inside, key=lambda one: -len(one.parts)):
+            fsync(folder)
+
     def delete(self, path: str) -> None:
         self._at(path).unlink(missing_ok=True)
+
+    def _files(self, prefix: str) -> Sequence[Path]:
+        root = self._at(prefix)
+        return sorted(one for one in root.rglob("*") if one.is_file())
+
+    def _path(self, file: Path) -> str:
+        return file.relative_to(self._folder).as_posix()
 
     def _at(self, path: str) -> Path:
         if Path(path).is_absolute() or ".." in Path(path).parts:

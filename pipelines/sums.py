@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipelines.storage import Storage
@@ -51,14 +50,14 @@ def part_name(data: bytes) -> str:
     return f"part-{_digest(data)[:32]}.parquet"
 
 
-def is_named_by_content(path: Path) -> bool:
-    stem = path.name.removeprefix("part-").removesuffix(".parquet")
+def is_named_by_content(path: str) -> bool:
+    stem = path.rpartition("/")[2].removeprefix("part-").removesuffix(".parquet")
     return len(stem) == 32 and not stem.strip("0123456789abcdef")
 
 
-def is_what_its_name_says(path: Path) -> bool:
-    with path.open("rb") as file:
-        return path.name == f"part-{digest_of(file)[:32]}.parquet"
+def is_what_its_name_says(storage: Storage, path: str) -> bool:
+    with storage.open(path) as file:
+        return path.endswith(f"/part-{digest_of(file)[:32]}.parquet")
 
 
 def digest_of(file: BinaryIO) -> str:
@@ -90,8 +89,6 @@ def read(storage: Storage, name: str) -> Sums | None:
 
 def names(storage: Storage) -> Iterator[str]:
     """Yield the names of all sums, those of one table in the order of its versions."""
-    if not storage.exists(STORE):
-        return
     for path in storage.list(STORE):
         if path.endswith(".json") and not path.rpartition("/")[2].startswith("."):
             yield path.removeprefix(f"{STORE}/").removesuffix(".json")
@@ -99,7 +96,7 @@ def names(storage: Storage) -> Iterator[str]:
 
 def sweep(storage: Storage) -> None:
     """Remove what was on its way to its name when its process died."""
-    for path in storage.list(STORE) if storage.exists(STORE) else ():
+    for path in storage.list(STORE):
         if path.rpartition("/")[2].startswith("."):
             storage.delete(path)
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from pipelines.generations import current_parts
 from pipelines.lake import Lake
 from pipelines.schema import ARTICLES, TABLES
 from pipelines.sql import connect_offline, scan
@@ -136,18 +135,14 @@ def connect(lake: Lake | None, *, as_of: datetime | None = None) -> duckdb.DuckD
 
     `articles` is what was published; with `as_of`, what a publish would have made then.
     """
-    connection = connect_offline()
+    connection = connect_offline(lake.storage if lake else None)
     for table, schema in TABLES.items():
         found = scan(connection, lake.files(table) if lake else (), schema)
         if as_of is not None:
             found = found.filter(f"{_KNOWN_FROM[table]} <= {_literal(as_of)}")
         found.create_view(_BASES.get(table, table))
-    parts = current_parts(lake.storage.folder) if lake and as_of is None else None
-    articles = (
-        connection.sql(DERIVE)
-        if parts is None
-        else scan(connection, [str(part) for part in parts], ARTICLES)
-    )
+    parts = lake.published.parts() if lake and as_of is None else None
+    articles = connection.sql(DERIVE) if parts is None else scan(connection, parts, ARTICLES)
     articles.create_view("articles")
     for name, sql in _VIEWS.items():
         connection.sql(sql).create_view(name)

@@ -71,7 +71,7 @@ def check_spool(spool: Path) -> Iterator[Finding]:
 
 
 def _captures(snapshot: Snapshot) -> Iterator[Row]:
-    with connect_offline() as connection:
+    with connect_offline(snapshot.storage) as connection:
         files = snapshot.parts.get("captures", ())
         scan(connection, files, TABLES["captures"]).create_view("captures")
         sql = "SELECT * FROM captures ORDER BY warc_path, warc_offset"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import delta, generations, sums
-from pipelines.doctor.findings import BACKUP, REBUILD, Finding
+from pipelines import delta, sums
+from pipelines.doctor.findings import BACKUP, Finding, reason
+from pipelines.doctor.published import OURS as PUBLISHED
+from pipelines.doctor.published import check_published
 from pipelines.doctor.snapshot import Snapshot
-from pipelines.generations import STORE, is_whole
 from pipelines.lake import ABOUT, LOCK
 from pipelines.schema import TABLES
 
@@ -23,7 +23,7 @@ _OURS = re.compile(
     rf"""{re.escape(ABOUT)} | {LOCK} | {sums.STORE}/.+\.json | {delta.TORN}/.+
     | ({_TABLES})/part-[^/]+\.parquet
     | ({_TABLES})/{delta.LOG}/(\d{{20}}\.(json|checkpoint\.parquet)|{delta.HINT})
-    | {STORE}/\d{{8}}(\.json|/published_month=[^/]+/part-[^/]+\.parquet)
+    | {PUBLISHED}
     | warc/\d{{4}}/\d\d/[^/]+\.warc\.gz""",
     re.VERBOSE,
 )
@@ -41,7 +41,7 @@ def check_files(snapshot: Snapshot) -> Iterator[Finding]:
     yield from _summed(snapshot, described)
     for table in TABLES:
         yield from _parts(snapshot, table, described)
-    yield from _generations(snapshot)
+    yield from check_published(snapshot)
     yield from _foreign(snapshot)
 
 
@@ -66,7 +66,7 @@ def _about(snapshot: Snapshot) -> Iterator[Finding]:
     try:
         sums.unsealed(snapshot.storage.read(ABOUT))
     except (OSError, ValueError) as error:
-        yield _error(ABOUT, _reason(error), "restore it from a copy of the lake")
+        yield _error(ABOUT, reason(error), "restore it from a copy of the lake")
 
 
 def _summed(snapshot: Snapshot, described: _Described) -> Iterator[Finding]:
@@ -108,68 +108,20 @@ def _is_needed(snapshot: Snapshot, path: str) -> bool:
 
 
 def _parts(snapshot: Snapshot, table: str, described: _Described) -> Iterator[Finding]:
-    for part in map(Path, snapshot.parts.get(table, ())):
-        where = part.relative_to(snapshot.storage.folder).as_posix()
+    storage = snapshot.storage
+    for where in map(storage.path_of, snapshot.parts.get(table, ())):
         try:
             if where in described.files:
-                part.stat()  # its content was looked at
-            elif not sums.is_named_by_content(part):
+                storage.info(where)  # its content was looked at
+            elif not sums.is_named_by_content(where):
                 # Another program's: its pages have sums, where it gave them any.
-                pq.read_table(part, partitioning=None, page_checksum_verification=True)
+                with storage.open(where) as file:
+                    pq.read_table(file, page_checksum_verification=True)
                 yield _unsummed(where)
-            elif not sums.is_what_its_name_says(part):
+            elif not sums.is_what_its_name_says(storage, where):
                 yield _error(where, "its content is not what its name says", BACKUP)
         except (OSError, pa.ArrowException) as error:
-            yield _error(where, _reason(error), BACKUP)
-
-
-def _generations(snapshot: Snapshot) -> Iterator[Finding]:
-    found = generations.current(snapshot.storage.folder)
-    link = snapshot.storage.folder / generations.LINK
-    now = found[0] if found else link.readlink().name if link.is_symlink() else ""
-    for path in snapshot.files:
-        if not path.startswith(f"{STORE}/"):
-            continue
-        what = _wrong_of_generation(snapshot, path)
-        if what and now in path.split("/")[1]:
-            yield _error(path, what, REBUILD)
-        elif what and (snapshot.storage.folder / path).exists():
-            yield Finding(
-                check="files",
-                level="warning",
-                where=path,
-                what=f"{what}; it is of a generation that is no more read",
-                remedy="it goes by itself with one of the next publishes",
-            )
-    yield from _lost_parts(snapshot, now)
-
-
-def _wrong_of_generation(snapshot: Snapshot, path: str) -> str | None:
-    """Return what is wrong with a file of a generation; the name of one is in its path."""
-    at = snapshot.storage.folder / path
-    try:
-        if path.endswith(".json"):
-            generations.read_manifest(snapshot.storage.folder, at.stem)
-        elif path.endswith(".parquet") and not is_whole(at):
-            return "its content is not what its name says"
-    except (OSError, ValueError, TypeError) as error:
-        return _reason(error)
-    return None
-
-
-def _lost_parts(snapshot: Snapshot, now: str) -> Iterator[Finding]:
-    if now and f"{STORE}/{now}.json" not in snapshot.files:
-        yield _error(f"{STORE}/{now}.json", "is missing", REBUILD)
-    try:
-        manifest = generations.read_manifest(snapshot.storage.folder, now)
-    except (OSError, ValueError, TypeError):
-        return
-    prefix = f"{STORE}/{now}/"
-    there = {one.removeprefix(prefix) for one in snapshot.files if one.startswith(prefix)}
-    for part in sorted(manifest.parts.keys() - there):
-        yield _error(f"{prefix}{part}", "is missing", REBUILD)
-    for part in sorted(there - manifest.parts.keys()):
-        yield _error(f"{prefix}{part}", "is no part of what was published", REBUILD)
+            yield _error(where, reason(error), BACKUP)
 
 
 def _foreign(snapshot: Snapshot) -> Iterator[Finding]:
@@ -187,11 +139,9 @@ def _is_orphan(snapshot: Snapshot, path: str, named: set[str]) -> bool:
     table, _, name = path.partition("/")
     if table not in snapshot.parts or not name.startswith("part-") or path in named:
         return False
-    folder = snapshot.storage.folder
-    last = [folder / log for log in snapshot.logs(table)[-1:]]
     # What a later operation took out of the table is older than its last entry.
-    written = (folder / path).stat().st_mtime
-    return all(written > log.stat().st_mtime for log in last)
+    written = snapshot.storage.info(path).modified
+    return all(written > snapshot.storage.info(log).modified for log in snapshot.logs(table)[-1:])
 
 
 def _unsummed(path: str) -> Finding:
@@ -204,9 +154,3 @@ def _error(where: str, what: str, remedy: str) -> Finding:
 
 def _warning(where: str, what: str, remedy: str) -> Finding:
     return Finding(check="files", level="warning", where=where, what=what, remedy=remedy)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is missing"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

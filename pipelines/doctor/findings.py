@@ -42,3 +42,10 @@ def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
     for one, times in seen.items():
         if times > MOST:
             yield replace(last[one], what=f"{last[one].what} (and {times - MOST - 1} more)")
+
+
+def reason(error: Exception) -> str:
+    """Return why a file cannot be read, in one line."""
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

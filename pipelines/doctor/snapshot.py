@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -58,9 +57,8 @@ class Snapshot:
 
     def part_paths(self) -> set[str]:
         """Return the path within the lake of every data file that a table needs now."""
-        folder = self.storage.folder
         every = (part for parts in self.parts.values() for part in parts)
-        return {Path(part).relative_to(folder).as_posix() for part in every}
+        return {self.storage.path_of(part) for part in every}
 
     def logs(self, table: str) -> list[str]:
         """Return the log entries of a table, in order of their versions."""
@@ -73,7 +71,7 @@ def _strays(lake: Lake) -> dict[str, Stray]:
     found: dict[str, Stray] = {}
     with suppress(LakeError, duckdb.Error, OSError):  # of captures, whose damage is told
         done = lake.committed_warcs()
-        for path in lake.storage.list("warc") if lake.storage.exists("warc") else ():
+        for path in lake.storage.list("warc"):
             first = lake.first_capture(path) if path not in done else None
             if first and lake.has_captures([first]):
                 found[path] = "copy"

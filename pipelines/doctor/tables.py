@@ -98,7 +98,7 @@ def check_tables(snapshot: Snapshot) -> Iterator[Finding]:
         )
     if snapshot.unreadable:
         return
-    with connect_offline() as connection:
+    with connect_offline(snapshot.storage) as connection:
         for table, schema in TABLES.items():
             scan(connection, snapshot.parts[table], schema).create_view(table)
         for table, what, sql in _RULES:

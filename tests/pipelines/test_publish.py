@@ -22,6 +22,7 @@ import pytest
 
 from pipelines import publish as publishing
 from pipelines.errors import LakeError
+from pipelines.generations import part_name
 from pipelines.lake import Lake
 from pipelines.model import Batch, Capture, Relation, Revision
 from pipelines.publish import articles_equal_revisions, publish
@@ -314,7 +315,7 @@ def test_doctor_is_told_what_differs(published: Lake) -> None:
     path.unlink()
     pq.write_table(forged, path)
     assert "content is not what its name says" in articles_equal_revisions(published)[0]
-    honest = path.with_name(publishing.part_name(path.read_bytes(), slot=0))
+    honest = path.with_name(part_name(path.read_bytes(), slot=0))
     shutil.move(path, honest)
     found = articles_equal_revisions(published)
     first, last = rows[0]["article_id"], rows[-1]["article_id"]
