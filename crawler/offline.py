@@ -38,7 +38,7 @@ def rebuild(settings: Settings) -> None:
     Raises StateError while a crawl is running.
     """
     names = Register(settings.sites_folder).names
-    with opened(settings) as run, leased(run, names) as free:
+    with opened(settings, takes_over=True) as run, leased(run, names) as free:
         if busy := sorted(set(names) - set(free)):
             raise StateError(
                 f"{busy[0]} is being crawled", where="state", remedy="wait for its crawl to end"

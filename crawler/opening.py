@@ -14,17 +14,23 @@ from crawler.run import Run, new_run_id, open_lake_and_state
 from crawler.settings import Settings
 from crawler.site import Site
 from pipelines.lease import Lease
+from pipelines.writers import admitted
 
 
 @contextmanager
-def opened(settings: Settings, sites: Sequence[Site] = ()) -> Iterator[Run]:
+def opened(
+    settings: Settings, sites: Sequence[Site] = (), *, takes_over: bool = False
+) -> Iterator[Run]:
     """Give a run that may write, with those of `sites` that no other process is writing.
 
     The others are reported as busy. Raises LakeError, StateError; nothing was written then.
+    `takes_over` is told of in `pipelines.writers`.
     """
     lake, state = open_lake_and_state(settings)
     with ExitStack() as stack:
         stack.callback(state.close)
+        folder = settings.locks_folder
+        stack.enter_context(admitted(lake, state, locks_folder=folder, takes_over=takes_over))
         pool = stack.enter_context(ExtractionPool(settings.workers))
         run = Run(**parts(settings), lake=lake, state=state, pool=pool)
         names = stack.enter_context(leased(run, [site.name for site in sites]))

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
 from crawler import __version__
 from crawler.addresses import key_of
@@ -22,7 +21,7 @@ from pipelines.archive_writer import Exchange, RevisitOf
 from pipelines.content_coding import body_of
 from pipelines.errors import LakeError, SitrepError, StateError
 from pipelines.hints import merged_hints
-from pipelines.lake import ABOUT, Lake
+from pipelines.lake import Lake, is_there
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
 from pipelines.state import State
@@ -238,7 +237,7 @@ def open_lake_and_state(settings: Settings) -> tuple[Lake, State]:
         state.belongs_to(lake.lake_id)
     except SitrepError as error:
         state.close()
-        if is_bound and isinstance(error, LakeError) and not Path(settings.lake, ABOUT).exists():
+        if is_bound and isinstance(error, LakeError) and not is_there(settings.lake):
             raise StateError(
                 "is the index of a lake that is not there",
                 where=settings.state,

@@ -63,13 +63,18 @@ def append(
         data_change=True,
         stats=json.dumps(_statistics(rows, statistics)),
     )
-    table.create_write_transaction(
-        [add],
-        mode="append",
-        schema=rows.schema,
-        commit_properties=CommitProperties(app_transactions=list(transactions)),
-        post_commithook_properties=_NO_HOOKS,
-    )
+    try:
+        table.create_write_transaction(
+            [add],
+            mode="append",
+            schema=rows.schema,
+            commit_properties=CommitProperties(app_transactions=list(transactions)),
+            post_commithook_properties=_NO_HOOKS,
+        )
+    except DeltaError:
+        # It may have landed all the same, and only the store's answer been lost.
+        if not _is_in(storage, name, part):
+            raise
     version = _version_with(storage, name, part, after=table.version())
     _acknowledge(storage, name, version)
 
@@ -125,6 +130,11 @@ def _entry(name: str, version: int) -> str:
 def _is_passing(path: str) -> bool:
     folder, _, name = path.rpartition("/")
     return name.startswith(".part-") or (folder.endswith(LOG) and "#" in name)
+
+
+def _is_in(storage: Storage, name: str, part: str) -> bool:
+    table = DeltaTable(storage.table_url(name), storage_options=storage.table_options())
+    return f"{name}/{part}" in map(storage.path_of, table.file_uris())
 
 
 def _create(

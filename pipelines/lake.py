@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,13 +108,39 @@ class Lake:
 
         Free again when the process ends, however it ends. May be entered again while held. The
         first time, what a power cut left half is put aside, so that it is taken up again.
+        Raises LakeError where the lake is gone, or another state's by now.
         """
-        if self.guard is None:
-            raise LakeError("was opened to be read only", where=self.storage.url)
-        with self._mutex, self._held(self.guard, patience=patience) as is_new:
+        with self._mutex, self._held(self._writers_guard(), patience=patience) as is_new:
             if is_new:
                 self._mend()
             yield
+
+    def belongs_to(self, state_id: str, *, takes_over: bool) -> None:
+        """Make `state_id` the state that may write; with `takes_over`, in place of another."""
+        with self._mutex, self._held(self._writers_guard(), patience=timedelta(minutes=10)):
+            about = _read_about(self.storage)
+            if about.state_id is None or takes_over:
+                about = replace(about, state_id=state_id)
+                self.storage.replace(ABOUT, sums.sealed(asdict(about)))
+            self.about = replace(about, state_id=state_id)
+            self._refuse_others(about)
+
+    def _writers_guard(self) -> Lease:
+        if self.guard is None:
+            raise LakeError("was opened to be read only", where=self.storage.url)
+        about = _read_about(self.storage)
+        if self.about.state_id is not None:
+            self._refuse_others(about)
+        return self.guard
+
+    def _refuse_others(self, about: About) -> None:
+        if about.state_id != self.about.state_id:
+            raise LakeError(
+                "another state writes this lake",
+                where=self.storage.url,
+                remedy="set SITREP_STATE to that one; or, if it is lost, run `sitrep doctor "
+                "--rebuild`, which makes this one the lake's",
+            )
 
     @contextmanager
     def kept_still(self) -> Iterator[None]:
@@ -129,7 +155,7 @@ class Lake:
         if self._holds:
             yield False
             return
-        with _writing(self.storage.url):
+        with _writing(self.storage):
             wait_for(guard, patience=patience, where=self.storage.url)
         self._holds = True
         try:
@@ -141,20 +167,26 @@ class Lake:
     def _mend(self) -> None:
         if self._is_mended:
             return
-        with _writing(self.storage.url):
+        with _writing(self.storage):
             sums.sweep(self.storage)
             for table in TABLES:
                 delta.mend(self.storage, table)
+            there = set(sums.names(self.storage))
             for path in self._warcs():
-                self._sum_up(path)
+                if _sums_name(path) not in there:
+                    self._sum_up(path)
         self._is_mended = True
 
     def add_warc(self, spool_file: Path, warc_path: str) -> None:
         """Move a closed WARC file into the lake; when it is there already, that is all."""
         if not spool_file.exists() and self.storage.exists(warc_path):
             return
-        with _writing(self.storage.url):
+        with _writing(self.storage):
+            # From what lies at hand: to be read again, it would have to come back.
+            with spool_file.open("rb") as file:
+                said = {warc_path: sums.of(file)}
             self.storage.take(spool_file, warc_path)
+            sums.put(self.storage, _sums_name(warc_path), said)
 
     def commit(self, batch: Batch, *, now: datetime) -> datetime:
         """Append what one WARC file gave: revisions, relations, captures, in that order.
@@ -194,10 +226,11 @@ class Lake:
             return DeltaTable(self.storage.table_url(name), storage_options=options)
         except TableNotFoundError:
             return None
-        except DeltaError as error:
-            raise LakeError(
+        except (OSError, DeltaError) as error:
+            where = self.storage.table_url(name)
+            raise self.storage.refused(error, where) or LakeError(
                 f"the table cannot be read ({_first_line(error)})",
-                where=self.storage.table_url(name),
+                where=where,
                 remedy="run sitrep doctor",
             ) from error
 
@@ -298,7 +331,7 @@ class Lake:
         version = _microseconds(recorded_at)
         done = [Transaction(app_id, version), Transaction(_CLOCK, version)]
         self._is_mended = False  # until it went well
-        with _writing(self.storage.table_url(name)):
+        with _writing(self.storage, name):
             delta.append(
                 self.storage,
                 name,
@@ -312,10 +345,19 @@ class Lake:
 
     def _sum_up(self, warc_path: str) -> None:
         """Write down the sums of a WARC file, before anything leans on it."""
-        name = warc_path.removesuffix(".warc.gz")
+        name = _sums_name(warc_path)
         if self.storage.exists(warc_path) and not self.storage.exists(sums.at(name)):
-            with _writing(self.storage.url):
+            with _writing(self.storage):
                 sums.write(self.storage, name, [warc_path])
+
+
+def is_there(url: str) -> bool:
+    """Tell whether there is a lake at `url`, readable or not."""
+    return open_storage(url).exists(ABOUT)
+
+
+def _sums_name(warc_path: str) -> str:
+    return warc_path.removesuffix(".warc.gz")
 
 
 def _found(storage: Storage) -> None:
@@ -325,8 +367,8 @@ def _found(storage: Storage) -> None:
         "state_id": None,
         "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
-    with _writing(storage.url):
-        storage.replace(ABOUT, sums.sealed(about))
+    with _writing(storage):
+        storage.create(ABOUT, sums.sealed(about))  # unless another has, just now
 
 
 def _read_about(storage: Storage) -> About:
@@ -353,12 +395,13 @@ def _read_about(storage: Storage) -> About:
 
 
 @contextmanager
-def _writing(where: str) -> Iterator[None]:
+def _writing(storage: Storage, table: str | None = None) -> Iterator[None]:
     """Turn what goes wrong in writing into a LakeError that says what to do."""
+    where = storage.table_url(table) if table else storage.url
     try:
         yield
     except (OSError, DeltaError) as error:
-        raise LakeError(
+        raise storage.refused(error, where) or LakeError(
             f"cannot be written ({_first_line(error)})",
             where=where,
             remedy="see that the disk has room and the folder may be written by this user, "

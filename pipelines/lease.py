@@ -61,6 +61,8 @@ class FileLease:
 
     def try_acquire(self) -> bool:
         flags = os.O_RDWR | os.O_CREAT if self._is_made else os.O_RDONLY
+        if self._is_made:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(self.file, flags | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:

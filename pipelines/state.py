@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -121,6 +122,13 @@ class State:
                 remedy="set SITREP_STATE to this lake's state, or to a new file",
             )
 
+    @property
+    def state_id(self) -> str:
+        """The id by which a lake knows the state that may write it."""
+        with self.transaction() as transaction:
+            transaction.put_note_once("state_id", str(uuid4()))
+        return str(self.note("state_id"))
+
     def lease(self, name: str, *, folder: Path) -> Lease:
         """Return the lease of the one writer that `name` may have among all who use this state.
 
@@ -128,7 +136,6 @@ class State:
         """
         if self.dialect == "postgresql":
             return SessionLease(self._session, name)
-        folder.mkdir(parents=True, exist_ok=True)
         return FileLease(folder / f"{name}.lock")
 
     @property
@@ -319,6 +326,11 @@ class Transaction:
     def drop_level(self) -> None:
         self._connection.execute(sa.delete(tables.meta).where(tables.meta.c.key == _LEVEL))
 
+    def put_note_once(self, key: str, value: str) -> None:
+        """Put a value down, unless there is one."""
+        statement = self._insert(tables.meta).on_conflict_do_nothing(index_elements=["key"])
+        self._connection.execute(statement, {"key": key, "value": value})
+
     def put_site(self, site: SiteState) -> None:
         self.put(tables.sites, [asdict(site)])
 
@@ -328,8 +340,7 @@ class Transaction:
     def put(self, table: sa.Table, rows: Collection[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(table)
+        insert = self._insert(table)
         keys = [column.name for column in table.primary_key.columns]
         rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
         if rest:
@@ -337,6 +348,10 @@ class Transaction:
         else:
             statement = insert.on_conflict_do_nothing(index_elements=keys)
         self._connection.execute(statement, [dict(row) for row in rows])
+
+    def _insert(self, table: sa.Table) -> Any:
+        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
 
 
 def _tune_sqlite(connection: Any, _record: object) -> None:

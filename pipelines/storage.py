@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -43,6 +43,10 @@ class Storage(Protocol):
         """Return the address by which delta-rs knows the table at `path`."""
         ...
 
+    def refused(self, error: Exception, where: str) -> LakeError | None:
+        """Return what delta-rs or the system says of this storage, if it is about the storage."""
+        ...
+
     def table_options(self) -> dict[str, str] | None:
         """Return what delta-rs needs besides the address: credentials good for some minutes."""
         ...
@@ -60,7 +64,7 @@ class Storage(Protocol):
         ...
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file at `path`, or one under it."""
+        """Tell whether there is a file."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[str]:
@@ -83,6 +87,10 @@ class Storage(Protocol):
 
     def replace(self, path: str, data: bytes) -> None:
         """Put `data` there as a whole: a reader sees what was there before, or all of it."""
+        ...
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Put `data` where there is no file yet; return whether that was so."""
         ...
 
     def take(self, source: Path, path: str) -> None:
@@ -118,6 +126,9 @@ class LocalStorage:
 
     def table_url(self, path: str) -> str:
         return str(self._at(path))
+
+    def refused(self, error: Exception, where: str) -> LakeError | None:
+        """None: what a disk refuses is known by its user."""
 
     def table_options(self) -> dict[str, str] | None:
         return None
@@ -158,15 +169,24 @@ class LocalStorage:
 
     def replace(self, path: str, data: bytes) -> None:
         target = self._at(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            make_folder(target.parent)
-            temporary.write_bytes(data)
-            fsync(temporary)
+        with _on_its_way(target, data) as temporary:
             temporary.replace(target)
             fsync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+
+    def create(self, path: str, data: bytes) -> bool:
+        target = self._at(path)
+        with _on_its_way(target, data) as temporary:
+            try:
+                target.hardlink_to(temporary)
+            except FileExistsError:
+                return False
+            except OSError:
+                # A file system without hard links: two at once are not told apart.
+                if target.exists():
+                    return False
+                temporary.replace(target)
+            fsync(target.parent)
+        return True
 
     def take(self, source: Path, path: str) -> None:
         target = self._at(path)
@@ -212,15 +232,20 @@ class LocalStorage:
 
 
 def open_storage(url: str) -> Storage:
-    """Return the storage at `url`: a folder's path or a `file://` URL."""
+    """Return the storage at `url`: a folder's path, a `file://` URL or `s3://bucket/prefix`."""
     scheme = urlsplit(url).scheme if "://" in url else ""
     if scheme == "file":
         return _local(Path(unquote(urlsplit(url).path)))
+    if scheme == "s3":
+        # Only who has a lake there waits for boto3 to be loaded.
+        from pipelines.s3 import S3Storage
+
+        return S3Storage(url)
     if scheme:
         raise LakeError(
-            f"a lake on {scheme}:// is not supported yet",
+            f"a lake cannot lie on {scheme}://",
             where=url,
-            remedy="set SITREP_LAKE to a folder",
+            remedy="set SITREP_LAKE to a folder or s3://bucket/prefix",
         )
     return _local(Path(url).expanduser())
 
@@ -253,6 +278,19 @@ def make_folder(folder: Path) -> None:
     with suppress(FileExistsError):
         folder.mkdir()
     fsync(folder.parent)
+
+
+@contextmanager
+def _on_its_way(target: Path, data: bytes) -> Iterator[Path]:
+    """Give a file with `data` beside `target`, on the disk; what is left of it goes."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        make_folder(target.parent)
+        temporary.write_bytes(data)
+        fsync(temporary)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _copy_whole(source: Path, target: Path) -> None:

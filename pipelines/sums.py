@@ -73,9 +73,19 @@ def write(storage: Storage, name: str, paths: Iterable[str]) -> None:
     files = {}
     for path in paths:
         with storage.open(path) as file:
-            digest = digest_of(file)
-            files[path] = {"bytes": file.tell(), "sha256": digest}
+            files[path] = of(file)
+    put(storage, name, files)
+
+
+def put(storage: Storage, name: str, files: Sums) -> None:
+    """Write down sums that were taken before the files came here."""
     storage.replace(at(name), sealed({"files": files}))
+
+
+def of(file: BinaryIO) -> Mapping[str, Any]:
+    """Return the size and the sum of a file that was just opened."""
+    digest = digest_of(file)
+    return {"bytes": file.tell(), "sha256": digest}
 
 
 def read(storage: Storage, name: str) -> Sums | None:

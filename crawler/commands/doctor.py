@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -13,8 +12,9 @@ from crawler.addresses import keys_of
 from crawler.commands.common import Context, verb
 from pipelines.doctor import Finding, examine
 from pipelines.errors import LakeError, SiteError
-from pipelines.lake import ABOUT, Lake
+from pipelines.lake import ABOUT, Lake, is_there
 from pipelines.state import State
+from pipelines.writers import guard_to_look
 
 
 @click.command()
@@ -47,12 +47,12 @@ def _examined(context: Context) -> Iterator[Finding]:
     try:
         lake = Lake.open(settings.lake)
     except LakeError as error:
-        about = Path(settings.lake, ABOUT)
-        if not about.exists():
+        if not is_there(settings.lake):
             raise
-        yield _wrong("files", str(about), error)
+        yield _wrong("files", ABOUT, error)
         return
     state = State.open_to_read(settings.state)
+    guard_to_look(lake, state, locks_folder=settings.locks_folder)
     try:
         yield from examine(
             lake, state, spool=settings.spool_folder, key_of=keys_of(context.register.find)

@@ -11,10 +11,11 @@ import click
 from crawler.commands.common import Context, verb
 from crawler.report import iso
 from pipelines.errors import LakeError
-from pipelines.lake import Lake
+from pipelines.lake import Lake, is_there
 from pipelines.spool import pending_captures
 from pipelines.sql import ask
 from pipelines.state import State
+from pipelines.storage import LocalStorage, open_storage
 from pipelines.views import connect
 
 
@@ -55,7 +56,7 @@ def _articles(lake: str) -> dict[str, int]:
     try:
         opened = Lake.open(lake)
     except LakeError:
-        if Path(lake, "_sitrep.json").exists():
+        if is_there(lake):
             raise
         return {}  # no lake yet is a state of things, not an error
     with connect(opened) as connection:
@@ -76,9 +77,16 @@ def _site(state: State, name: str, articles: int) -> dict[str, Any]:
 
 
 def _disk(lake: str, spool: Path) -> dict[str, int]:
-    there = next(p for p in (Path(lake).absolute(), *Path(lake).absolute().parents) if p.exists())
+    storage = open_storage(lake)
+    # Of a store that has no end, what is left where the crawl writes first.
+    nearest = spool.absolute()
+    if isinstance(storage, LocalStorage):
+        nearest, lake_bytes = storage.folder, _bytes(storage.folder)
+    else:
+        lake_bytes = sum(one.size_bytes for one in storage.infos())
+    there = next(path for path in (nearest, *nearest.parents) if path.exists())
     return {
-        "lake_bytes": _bytes(Path(lake)),
+        "lake_bytes": lake_bytes,
         "spool_bytes": _bytes(spool),
         "free_bytes": shutil.disk_usage(there).free,
     }
