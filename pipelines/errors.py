@@ -9,6 +9,7 @@
     ├── ArchiveError            a WARC file or record
     ├── ExtractionError         a page that the extractor could not read
     ├── LakeError               the lake: not there, not writable, of another schema
+    │   └── ReplacedError       an object that another was put in place of while it was read
     ├── StateError              the state database
     └── QueryError              SQL that DuckDB refuses
 
@@ -73,6 +74,10 @@ class ExtractionError(SitrepError):
 
 
 class LakeError(SitrepError):
+    pass
+
+
+class ReplacedError(LakeError):
     pass
 
 

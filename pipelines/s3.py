@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from pipelines.errors import LakeError
 from pipelines.s3_client import S3Client
 from pipelines.s3_errors import code_of, told, told_by_delta
-from pipelines.s3_reading import DuckFiles, Head, ObjectFile, fetch
+from pipelines.s3_reading import DuckFiles, Head, ObjectFile, fetch, told_by_duckdb
 from pipelines.storage import FileInfo
 
 # Above it a file goes up in several parts, each with its own checksum. A store takes 10,000.
@@ -49,6 +49,8 @@ class S3Storage:
         return self.address(path)
 
     def refused(self, error: Exception, where: str) -> LakeError | None:
+        if isinstance(error, duckdb.Error):
+            return told_by_duckdb(error)
         return told_by_delta(error, where)
 
     def table_options(self) -> dict[str, str] | None:

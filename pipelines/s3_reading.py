@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from botocore.exceptions import HTTPClientError, ResponseStreamingError
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 from urllib3.exceptions import HTTPError
 
-from pipelines.errors import LakeError
+from pipelines.errors import LakeError, ReplacedError
 from pipelines.s3_errors import told
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # is mostly within the first, and so is the footer of a Parquet file, at the other end.
 _FIRST_BYTES, _MOST_BYTES = 1 << 16, 1 << 23
 _ATTEMPTS = 6
+_REPLACED = "was replaced while it was read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +100,7 @@ def fetch(client: Any, bucket: str, key: str, *, etag: str | None = None, **opti
         with told(where):
             answer = client.get_object(Bucket=bucket, Key=key, **options)
             if etag not in {None, answer["ETag"]}:
-                raise LakeError(
-                    "was replaced while it was read", where=where, remedy="read it again"
-                )
+                raise ReplacedError(_REPLACED, where=where, remedy="read it again")
             with suppress(HTTPError, HTTPClientError, ResponseStreamingError, OSError):
                 data: bytes = answer["Body"].read()
                 if len(data) == answer["ContentLength"]:
@@ -124,8 +124,8 @@ class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
         if mode != "rb":
             raise LakeError("is only read", where=path, remedy="see `sitrep export`")
         # DuckDB asks for size and time right after it opens a file: for those of this one.
-        self._heads[path] = self._storage.head(self._path(path))
-        return self._storage.opened(self._path(path), self._heads[path])
+        self._heads[path] = head = self._ask(path)
+        return self._storage.opened(self._path(path), head)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         head = self._head(path)
@@ -146,8 +146,27 @@ class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
     def _head(self, path: str) -> Head:
         path = self._strip_protocol(path)
         if path not in self._heads:
-            self._heads[path] = self._storage.head(self._path(path))
+            self._heads[path] = self._ask(path)
         return self._heads[path]
+
+    def _ask(self, path: str) -> Head:
+        try:
+            return self._storage.head(self._path(path))
+        except FileNotFoundError as error:
+            where = f"s3://{self._strip_protocol(path)}"
+            raise LakeError("is missing", where=where, remedy="run sitrep doctor") from error
 
     def _path(self, path: str) -> str:
         return self._storage.path_of(f"s3://{self._strip_protocol(path)}")
+
+
+def told_by_duckdb(error: duckdb.Error) -> LakeError | None:
+    """Return the error of ours that DuckDB wraps as a traceback; None where there is none."""
+    text = str(error)
+    raised = re.findall(r"^[\w.]*Error: (.*)$", text, re.MULTILINE)
+    if not text.startswith("Traceback") or not raised:
+        return None
+    said = raised[-1]
+    if _REPLACED in said:
+        return ReplacedError(said)
+    return LakeError(said)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,31 @@ from pipelines.errors import LakeError, QueryError
 from pipelines.storage import Storage
 
 
-def connect_offline(storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
-    """Return an empty DuckDB that speaks UTC and never fetches an extension.
+@contextmanager
+def connect_offline(storage: Storage | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give an empty DuckDB that speaks UTC and never fetches an extension; it is closed then.
 
-    It reads the files of `storage`, and any folder's.
+    It reads the files of `storage`, and any folder's. Raises LakeError for what goes wrong there.
     """
-    connection = duckdb.connect(
+    with duckdb.connect(
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             # Where it puts what its memory does not hold; by default, the working folder.
             "temp_directory": str(Path(tempfile.gettempdir()) / f"sitrep-duckdb-{os.getpid()}"),
         }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    if storage is not None:
+    ) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        if storage is None:
+            yield connection
+            return
         storage.attach(connection)
-    return connection
+        try:
+            yield connection
+        except duckdb.Error as error:
+            if told := storage.refused(error, storage.url):
+                raise told from error
+            raise
 
 
 def scan(
@@ -50,6 +59,8 @@ def scan(
         try:
             return connection.read_parquet(list(files), hive_partitioning=False, filename=filename)
         except duckdb.Error as error:
+            if _is_of_storage(error):
+                raise
             raise LakeError(
                 f"a file cannot be read ({str(error).splitlines()[0]})",
                 where=files[0].rpartition("/")[0],
@@ -71,6 +82,8 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], lis
         columns = [one[0] for one in result.description or ()]
         return columns, [list(row) for row in result.fetchall()] if columns else []
     except duckdb.Error as error:
+        if _is_of_storage(error):
+            raise
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise QueryError(
             lines[0] if lines else "was refused",
@@ -85,3 +98,8 @@ def rows_of(
     """Return rows as dictionaries, times aware in UTC."""
     table: pa.Table = connection.sql(sql, params=list(parameters)).to_arrow_table()
     return table.to_pylist()
+
+
+def _is_of_storage(error: duckdb.Error) -> bool:
+    """Tell whether an error was raised by files of our own: `connect_offline` tells of it."""
+    return str(error).startswith("Traceback")

@@ -6,6 +6,8 @@ and the proof that `articles` equals `revisions` as one query; so they cannot di
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import duckdb
@@ -130,12 +132,22 @@ _KNOWN_FROM = {
 _BASES = {"revisions": "revisions_all"}
 
 
-def connect(lake: Lake | None, *, as_of: datetime | None = None) -> duckdb.DuckDBPyConnection:
-    """Return a connection with the views an analyst may ask, all of them, empty on an empty lake.
+@contextmanager
+def connect(
+    lake: Lake | None, *, as_of: datetime | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection with the views an analyst may ask, all of them, empty on an empty lake.
 
     `articles` is what was published; with `as_of`, what a publish would have made then.
     """
-    connection = connect_offline(lake.storage if lake else None)
+    with connect_offline(lake.storage if lake else None) as connection:
+        _make_views(connection, lake, as_of=as_of)
+        yield connection
+
+
+def _make_views(
+    connection: duckdb.DuckDBPyConnection, lake: Lake | None, *, as_of: datetime | None
+) -> None:
     for table, schema in TABLES.items():
         found = scan(connection, lake.files(table) if lake else (), schema)
         if as_of is not None:
@@ -146,7 +158,6 @@ def connect(lake: Lake | None, *, as_of: datetime | None = None) -> duckdb.DuckD
     articles.create_view("articles")
     for name, sql in _VIEWS.items():
         connection.sql(sql).create_view(name)
-    return connection
 
 
 def _literal(when: datetime) -> str:

@@ -15,10 +15,11 @@ import click
 from crawler.console import Out, configure_logging
 from crawler.register import Register
 from crawler.settings import Settings, read_settings
-from pipelines.errors import SitrepError
+from pipelines.errors import ReplacedError, SitrepError
 
 logger = logging.getLogger(__name__)
 
+_READINGS = 4
 _FLAGS = ("lake", "state", "spool", "sites", "workers")
 
 
@@ -56,7 +57,7 @@ def verb(command: Callable[..., int | None]) -> Callable[..., None]:
             settings = read_settings(flags, environment=os.environ, folder=Path.cwd())
             level = "debug" if verbose else "error" if quiet else settings.log_level
             configure_logging(level=level, form=settings.log_format)
-            status = command(Context(settings=settings, out=out), **options) or 0
+            status = _again(functools.partial(command, Context(settings, out), **options)) or 0
         except SitrepError as error:
             logger.debug("the error came from here", exc_info=True)
             out.error(error)
@@ -64,3 +65,13 @@ def verb(command: Callable[..., int | None]) -> Callable[..., None]:
         raise SystemExit(status)
 
     return run
+
+
+def _again(command: Callable[[], int | None]) -> int | None:
+    """Run what reads once more where an object was replaced meanwhile: nothing was printed yet."""
+    for _ in range(_READINGS - 1):
+        try:
+            return command()
+        except ReplacedError as error:
+            logger.debug("%s", error)
+    return command()

@@ -58,7 +58,7 @@ def test_lake_is_found_again_under_the_same_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("s3://bucket/lake", "not supported yet"),
+        ("ftp://bucket/lake", "cannot lie on ftp://"),
         ("{tmp}/file/lake", "cannot be written"),
         ("{tmp}/odd[1]", "may not hold"),
         ("{tmp}/newer", "update Sitrep"),
@@ -230,8 +230,12 @@ def test_two_programs_that_append_at_once_lose_nothing(lake: Lake) -> None:
     assert _counts(lake)["relations"] == 3
     same = [Transaction("x", 1)]
     delta.append(lake.storage, "relations", rows, transactions=same, **append)
+    # As if the answer to it had been lost: it is found to be there.
+    delta.append(lake.storage, "relations", rows, transactions=same, **append)
+    assert _counts(lake)["relations"] == 3
+    other = rows.set_column(0, "article_id", pa.array(["story-3"]))
     with pytest.raises(DeltaError):
-        delta.append(lake.storage, "relations", rows, transactions=same, **append)
+        delta.append(lake.storage, "relations", other, transactions=same, **append)
 
 
 def test_tables_files_are_as_the_contract_says(lake: Lake, story: Story, batch_of: BatchOf) -> None:

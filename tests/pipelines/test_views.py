@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from duckdb import DuckDBPyConnection
 
 from pipelines.lake import Lake
 from pipelines.model import Batch, Relation, Revision
 from pipelines.publish import publish
 from pipelines.schema import ARTICLES, CAPTURES, RELATIONS, REVISIONS, RUNS
-from pipelines.views import connect
+from pipelines.views import connect as connecting
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 
@@ -29,6 +31,20 @@ VIEWS = (
     "removed_blocks",
     "runs",
 )
+
+
+_open = ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    with _open:
+        yield
+
+
+def connect(lake: Lake | None, *, as_of: datetime | None = None) -> DuckDBPyConnection:
+    """Connect until the test's end."""
+    return _open.enter_context(connecting(lake, as_of=as_of))
 
 
 @pytest.fixture
