@@ -44,7 +44,7 @@ class Storage(Protocol):
         ...
 
     def refused(self, error: Exception, where: str) -> LakeError | None:
-        """Return what an error of delta-rs, DuckDB or the system says of the storage, if it does."""
+        """Return what an error of delta-rs or DuckDB says of the storage, if it does."""
         ...
 
     def table_options(self) -> dict[str, str] | None:
