@@ -63,8 +63,7 @@ class S3Storage:
         return f"s3://{self._bucket}/{self._key(path)}"
 
     def path_of(self, address: str) -> str:
-        key = unquote(address).removeprefix(f"s3://{self._bucket}/")
-        return key.removeprefix(f"{self._prefix}/") if self._prefix else key
+        return self._path(unquote(address).removeprefix(f"s3://{self._bucket}/"))
 
     def exists(self, path: str) -> bool:
         try:
@@ -77,6 +76,10 @@ class S3Storage:
         return (one.path for one in self.infos(prefix))
 
     def infos(self, prefix: str = "") -> Iterator[FileInfo]:
+        return (_info(path, head) for path, head in self.heads(prefix))
+
+    def heads(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        """Yield path and head of every object under the folder `prefix`, in order."""
         inside = f"{self._key(prefix)}/".lstrip("/")
         found = []
         with told(self.url):
@@ -84,14 +87,13 @@ class S3Storage:
             for page in pages.paginate(Bucket=self._bucket, Prefix=inside):
                 found += page.get("Contents", ())
         for one in sorted(found, key=lambda one: str(one["Key"]).split("/")):
-            path = self.path_of(f"s3://{self._bucket}/{one['Key']}")
-            yield FileInfo(
-                path=path, size_bytes=one["Size"], modified=one["LastModified"].timestamp()
+            yield (
+                self._path(one["Key"]),
+                Head(size_bytes=one["Size"], etag=one["ETag"], modified=one["LastModified"]),
             )
 
     def info(self, path: str) -> FileInfo:
-        head = self.head(path)
-        return FileInfo(path=path, size_bytes=head.size_bytes, modified=head.modified.timestamp())
+        return _info(path, self.head(path))
 
     def head(self, path: str) -> Head:
         """Return what the store says of an object. Raises FileNotFoundError."""
@@ -102,8 +104,7 @@ class S3Storage:
         )
 
     def open(self, path: str, *, offset: int = 0) -> BinaryIO:
-        file = self.opened(path, self.head(path))
-        file.seek(offset)
+        file = ObjectFile.opened_at(self._client, self._bucket, self._key(path), offset)
         # What reads by lines and small pieces is spared a call for each.
         return cast("BinaryIO", io.BufferedReader(file, _BUFFER_BYTES))
 
@@ -111,7 +112,7 @@ class S3Storage:
         return ObjectFile(self._client, self._bucket, self._key(path), head)
 
     def read(self, path: str) -> bytes:
-        return fetch(self._client, self._bucket, self._key(path))
+        return fetch(self._client, self._bucket, self._key(path))[0]
 
     def replace(self, path: str, data: bytes) -> None:
         with told(self.address(path)):
@@ -161,6 +162,9 @@ class S3Storage:
             raise LakeError("is not a path inside the lake", where=path)
         return f"{self._prefix}/{path}".strip("/")
 
+    def _path(self, key: str) -> str:
+        return key.removeprefix(f"{self._prefix}/") if self._prefix else key
+
     def _put(self, path: str, data: bytes, **conditions: str) -> None:
         self._client.put_object(
             Bucket=self._bucket,
@@ -200,6 +204,10 @@ class S3Storage:
         for one in begun.get("Uploads", ()):
             if one["Key"] == place["Key"]:
                 self._client.abort_multipart_upload(**place, UploadId=one["UploadId"])
+
+
+def _info(path: str, head: Head) -> FileInfo:
+    return FileInfo(path=path, size_bytes=head.size_bytes, modified=head.modified.timestamp())
 
 
 def _md5(data: bytes) -> str:

@@ -40,13 +40,28 @@ class Head:
 
 
 class ObjectFile(io.RawIOBase):
-    """One object, as it was when it was opened: replaced meanwhile, it gives an error."""
+    """One object, as it was when it was opened: replaced meanwhile, it gives an error.
 
-    def __init__(self, client: Any, bucket: str, key: str, head: Head):
+    `held` is what is known of it already, from `start` on.
+    """
+
+    def __init__(
+        self, client: Any, bucket: str, key: str, head: Head, *, start: int = 0, held: bytes = b""
+    ):
+        super().__init__()
         self._client, self._bucket, self._key, self._head = client, bucket, key, head
-        self._at = 0
-        self._start, self._held = 0, b""
+        self._at = self._start = start
+        self._held = held
         self._ahead = _FIRST_BYTES
+
+    @classmethod
+    def opened_at(cls, client: Any, bucket: str, key: str, offset: int) -> ObjectFile:
+        """Open at `offset` with one call, which brings what lies there. FileNotFoundError."""
+        wanted = f"bytes={offset}-{offset + _FIRST_BYTES - 1}"
+        held, answer = fetch(client, bucket, key, Range=wanted)
+        size = int(answer["ContentRange"].rpartition("/")[2])
+        head = Head(size_bytes=size, etag=answer["ETag"], modified=answer["LastModified"])
+        return cls(client, bucket, key, head, start=offset, held=held)
 
     def readable(self) -> bool:
         return True
@@ -86,14 +101,18 @@ class ObjectFile(io.RawIOBase):
         start = min(self._at, max(0, size - _FIRST_BYTES))
         end = min(max(end, self._at + self._ahead), size)
         wanted = f"bytes={start}-{end - 1}"
-        answer = fetch(self._client, self._bucket, self._key, etag=self._head.etag, Range=wanted)
-        self._start, self._held = start, answer
+        etag = self._head.etag
+        self._held, _ = fetch(self._client, self._bucket, self._key, etag=etag, Range=wanted)
+        self._start = start
 
 
-def fetch(client: Any, bucket: str, key: str, *, etag: str | None = None, **options: str) -> bytes:
-    """Return an object's content, or a range of it, asked for again where it is cut off.
+def fetch(
+    client: Any, bucket: str, key: str, *, etag: str | None = None, **options: str
+) -> tuple[bytes, dict[str, Any]]:
+    """Return an object's content, or a range of it, and what the store says of it.
 
-    Raises FileNotFoundError, and LakeError, also where it is not the one that `etag` says.
+    It is asked for again where it is cut off. Raises FileNotFoundError, and LakeError, also where
+    it is not the one that `etag` says.
     """
     where = f"s3://{bucket}/{key}"
     for attempt in range(_ATTEMPTS):
@@ -104,13 +123,17 @@ def fetch(client: Any, bucket: str, key: str, *, etag: str | None = None, **opti
             with suppress(HTTPError, HTTPClientError, ResponseStreamingError, OSError):
                 data: bytes = answer["Body"].read()
                 if len(data) == answer["ContentLength"]:
-                    return data
+                    return data, answer
         time.sleep(0.1 * 2**attempt)
     raise LakeError("is cut off again and again", where=where, remedy="run it again later")
 
 
 class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
-    """A lake's objects for DuckDB, whose own extension for them would have to be downloaded."""
+    """A lake's objects for DuckDB, whose own extension for them would have to be downloaded.
+
+    One for each connection: of an object that is opened several times, as DuckDB does in one scan,
+    it gives what it was the first time, or an error.
+    """
 
     protocol = "s3"
     cachable = False
@@ -123,9 +146,7 @@ class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **_: Any) -> ObjectFile:
         if mode != "rb":
             raise LakeError("is only read", where=path, remedy="see `sitrep export`")
-        # DuckDB asks for size and time right after it opens a file: for those of this one.
-        self._heads[path] = head = self._ask(path)
-        return self._storage.opened(self._path(path), head)
+        return self._storage.opened(self._path(path), self._head(path))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         head = self._head(path)
@@ -144,17 +165,18 @@ class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
         return (self._strip_protocol(self._storage.address(one)) for one in self._storage.list())
 
     def _head(self, path: str) -> Head:
-        path = self._strip_protocol(path)
+        path = self._path(path)
         if path not in self._heads:
-            self._heads[path] = self._ask(path)
+            self._list(path.partition("/")[0])
+        if path not in self._heads:
+            where = self._storage.address(path)
+            raise LakeError("is missing", where=where, remedy="run sitrep doctor")
         return self._heads[path]
 
-    def _ask(self, path: str) -> Head:
-        try:
-            return self._storage.head(self._path(path))
-        except FileNotFoundError as error:
-            where = f"s3://{self._strip_protocol(path)}"
-            raise LakeError("is missing", where=where, remedy="run sitrep doctor") from error
+    def _list(self, folder: str) -> None:
+        """Look at a whole folder at once: a call for a thousand files, in place of one for each."""
+        for path, head in self._storage.heads(folder):
+            self._heads.setdefault(path, head)
 
     def _path(self, path: str) -> str:
         return self._storage.path_of(f"s3://{self._strip_protocol(path)}")
