@@ -18,12 +18,13 @@ from pipelines.errors import LakeError
 from pipelines.s3_client import S3Client
 from pipelines.s3_errors import code_of, told, told_by_delta
 from pipelines.s3_reading import DuckFiles, Head, ObjectFile, fetch, told_by_duckdb
-from pipelines.storage import FileInfo
+from pipelines.storage import REFUSED, FileInfo
 
 # Above it a file goes up in several parts, each with its own checksum. A store takes 10,000.
 PART_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 16
 # What the answer to a conditional PUT is where the object is there, or just comes to be there.
+_BEYOND = frozenset({"InvalidRange", "416"})
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
@@ -39,6 +40,12 @@ class S3Storage:
         self._bucket, self._prefix = parts.netloc, unquote(parts.path).strip("/")
         if not self._bucket:
             raise LakeError("names no bucket", where=url, remedy="s3://bucket/prefix is the form")
+        if refused := sorted(REFUSED.intersection(self._prefix)):
+            raise LakeError(
+                f"the lake's prefix may not hold {' '.join(refused)}",
+                where=url,
+                remedy="set SITREP_LAKE to another",
+            )
         self._s3 = S3Client(self.url, self._bucket)
 
     @property
@@ -104,7 +111,14 @@ class S3Storage:
         )
 
     def open(self, path: str, *, offset: int = 0) -> BinaryIO:
-        file = ObjectFile.opened_at(self._client, self._bucket, self._key(path), offset)
+        try:
+            file = ObjectFile.opened_at(self._client, self._bucket, self._key(path), offset)
+        except LakeError as error:
+            # Nothing lies there: it ends before, or is empty.
+            if not _is(error, _BEYOND):
+                raise
+            file = self.opened(path, self.head(path))
+            file.seek(offset)
         # What reads by lines and small pieces is spared a call for each.
         return cast("BinaryIO", io.BufferedReader(file, _BUFFER_BYTES))
 
@@ -124,10 +138,9 @@ class S3Storage:
             with told(self.address(path)):
                 self._put(path, data, IfNoneMatch="*")
         except LakeError as error:
-            cause = error.__cause__
-            if isinstance(cause, ClientError) and code_of(cause) in _TAKEN:
-                return False
-            raise
+            if not _is(error, _TAKEN):
+                raise
+            return False
         return True
 
     def take(self, source: Path, path: str) -> None:
@@ -204,6 +217,11 @@ class S3Storage:
         for one in begun.get("Uploads", ()):
             if one["Key"] == place["Key"]:
                 self._client.abort_multipart_upload(**place, UploadId=one["UploadId"])
+
+
+def _is(error: LakeError, codes: frozenset[str]) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and code_of(cause) in codes
 
 
 def _info(path: str, head: Head) -> FileInfo:

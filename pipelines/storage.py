@@ -21,7 +21,7 @@ from pipelines.errors import LakeError
 
 # delta-rs 1.6 loses its way in a folder with one of the first ones in its name, and DuckDB takes
 # the last two for wild cards (each tried).
-_REFUSED = frozenset("[]\\^|%*?")
+REFUSED = frozenset("[]\\^|%*?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +251,7 @@ def open_storage(url: str) -> Storage:
 
 
 def _local(folder: Path) -> LocalStorage:
-    refused = sorted(_REFUSED.intersection(str(folder.absolute())))
+    refused = sorted(REFUSED.intersection(str(folder.absolute())))
     if refused:
         raise LakeError(
             f"the lake's path may not hold {' '.join(refused)}",
