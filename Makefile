@@ -41,7 +41,8 @@ $(READY): requirements.lock pyproject.toml
 
 services:
 	apt-get update -q
-	RUNLEVEL=1 apt-get install -y -q --no-install-recommends postgresql strace
+	RUNLEVEL=1 apt-get install -y -q --no-install-recommends postgresql strace \
+	  radosgw ceph-mon ceph-osd ceph-common
 
 lock:
 	$(BIN)/python -m pip install -q uv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from fixtures.newsroom import Newsroom
-from tests import postgres
+from tests import ceph, moto_server, postgres
 from tests.installation import Installation, install
+from tests.s3 import NO_CLOUD, Store
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +52,29 @@ def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
             yield url
 
 
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Store]:
+    """An imitation of S3, for what needs no real server. It has no bucket yet."""
+    with moto_server.server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ceph_gateway() -> Iterator[Store]:
+    """A real object store. It has no bucket yet."""
+    with ceph.server() as running:
+        yield running
+
+
+@pytest.fixture(
+    scope="module", params=["moto", pytest.param("ceph_gateway", marks=pytest.mark.service)]
+)
+def store(request: pytest.FixtureRequest) -> Store:
+    """Each kind of object store there is, with a bucket of its own, empty."""
+    running: Store = request.getfixturevalue(request.param)
+    return running.with_bucket()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that crawl first: of two workers none is left with the longest at the end."""
     folders = {"tests": 0, "pipelines": 1}
@@ -59,6 +84,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name no test by bytes: gzip has the time in it, and two workers must name tests alike."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_cloud() -> Iterator[None]:
+    """Nobody's keys and settings for AWS are there, and nobody is asked for some."""
+    patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    for name, value in NO_CLOUD.items():
+        patch.setenv(name, value)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(autouse=True, scope="session")
