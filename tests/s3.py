@@ -102,7 +102,7 @@ class Store:
     def url(self, prefix: str) -> str:
         return f"s3://{self.bucket}/{prefix}"
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def objects(self, prefix: str = "") -> list[str]:
         """Return the keys of all objects under a prefix, in order."""
         pages = self.client().get_paginator("list_objects_v2")
         found = pages.paginate(Bucket=self.bucket, Prefix=prefix)
