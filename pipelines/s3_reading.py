@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -128,6 +130,40 @@ def fetch(
     raise LakeError("is cut off again and again", where=where, remedy="run it again later")
 
 
+class SharedFile(io.RawIOBase):
+    """An object that several threads read, each from its own place in it.
+
+    DuckDB's threads share a file: one seeks and reads, and another may do so in between.
+    """
+
+    def __init__(self, opened: Callable[[], ObjectFile]):
+        super().__init__()
+        self._opened = opened
+        self._own = threading.local()
+
+    @property
+    def _file(self) -> ObjectFile:
+        if not hasattr(self._own, "file"):
+            self._own.file = self._opened()
+        file: ObjectFile = self._own.file
+        return file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+
 class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
     """A lake's objects for DuckDB, whose own extension for them would have to be downloaded.
 
@@ -143,10 +179,10 @@ class DuckFiles(AbstractFileSystem):  # type: ignore[misc]
         self._storage = storage
         self._heads: dict[str, Head] = {}
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> ObjectFile:
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> SharedFile:
         if mode != "rb":
             raise LakeError("is only read", where=path, remedy="see `sitrep export`")
-        return self._storage.opened(self._path(path), self._head(path))
+        return SharedFile(partial(self._storage.opened, self._path(path), self._head(path)))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         head = self._head(path)

@@ -1,4 +1,4 @@
-"""Who reads `articles/` in a bucket while its parts are replaced: the old rows, the new, or an error.
+"""Who reads `articles/` in a bucket while its parts are replaced: the old rows, the new, an error.
 
 A store replaces an object at once, but a reader asks for it piece by piece: the footer first, then
 the columns it wants. What it must never do is take some from the one and some from the other.
