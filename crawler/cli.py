@@ -8,6 +8,7 @@ import sys
 import click
 
 from crawler import __version__
+from crawler.commands.compact import compact_
 from crawler.commands.crawl import crawl
 from crawler.commands.demo import demo
 from crawler.commands.doctor import doctor
@@ -40,7 +41,8 @@ def cli() -> None:
 
 
 for _verb in (
-    crawl, recrawl, reextract, import_, extract, show, query, export, sites, status, doctor, demo,
+    crawl, recrawl, reextract, import_, extract, show, query, export, sites, status, compact_,
+    doctor, demo,
 ):  # fmt: skip
     cli.add_command(_verb)
 

@@ -1,0 +1,83 @@
+"""`sitrep compact`: the lake's small files merged, and what nobody needs any more cleared away."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from crawler.commands.common import Context, verb
+from crawler.site import duration, spell
+from pipelines.compact import KEEP, Compacted, compact
+from pipelines.lake import Lake
+
+# A query that listed a table's files has this long to open them, whatever is asked for.
+LEAST = timedelta(minutes=10)
+
+
+class _Duration(click.ParamType[timedelta]):
+    """A duration as site files have it: 12h, 7d."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        try:
+            length = duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is {error}", param, ctx)
+        if length is None or length < LEAST:
+            self.fail(f"{value!r} is less than {spell(LEAST)}, which readers need", param, ctx)
+        return length
+
+
+@click.command("compact")
+@click.option(
+    "--keep",
+    metavar="DURATION",
+    type=_Duration(),
+    default=spell(KEEP),
+    show_default=True,
+    help="How long what was replaced stays, for those who read it or go back to it.",
+)
+@verb
+def compact_(context: Context, *, keep: timedelta) -> None:
+    """Merge the small files of the lake's tables, and clear away what was replaced.
+
+    No row changes. Crawls and readers may go on meanwhile; a Delta reader that has opened a table
+    as it was longer than --keep ago opens it again.
+    """
+    lake = Lake.open(context.settings.lake)
+    tables = []
+    for done in compact(lake, now=datetime.now(UTC), keep=keep):
+        tables.append(asdict(done))
+        context.out.say(_line(done))
+    context.out.result({"keep": spell(keep), "tables": tables})
+
+
+def _line(done: Compacted) -> str:
+    if done.left:
+        return f"{done.table}: left as it is: {done.left}"
+    if done.is_nothing:
+        return f"{done.table}: nothing to do"
+    return (
+        f"{done.table}: {_files(done.files_before, done.bytes_before)} → "
+        f"{_files(done.files_after, done.bytes_after)}; "
+        f"{_files(done.vacuumed_files, done.vacuumed_bytes)} vacuumed; "
+        f"log {done.log_entries_before} → {done.log_entries_after} entries"
+    )
+
+
+def _files(n: int, size_bytes: int) -> str:
+    return f"{n} file{'s' * (n != 1)}" + f" ({_size(size_bytes)})" * bool(n)
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
