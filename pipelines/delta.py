@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from pipelines import sums
 from pipelines.storage import FileInfo, Storage
@@ -34,8 +35,8 @@ TORN = "_torn"
 ROWS_A_GROUP = 10_000
 A_CHECKPOINT = 100  # log entries, as delta-rs has it by default
 
-# Checkpoints are ours to make, to be on the disk before anything leans on them; and no log entry
-# goes, so that a table can be read without its checkpoints.
+# Checkpoints are ours to make, to be on the disk before anything leans on them; and which log
+# entries go is for `pipelines.compact` to say.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 _BLOOM = ("article_id", "url")
 
@@ -54,15 +55,7 @@ def append(
     `table` is the table as it is, None before its first row. Nobody else may append meanwhile.
     """
     table = table or _create(storage, name, rows.schema, statistics=statistics)
-    part, size = _write(storage, name, rows)
-    add = AddAction(
-        part,
-        size,
-        {},
-        int(time.time() * 1000),
-        data_change=True,
-        stats=json.dumps(_statistics(rows, statistics)),
-    )
+    add = write(storage, name, [rows], most_rows=rows.num_rows, statistics=statistics)
     try:
         table.create_write_transaction(
             [add],
@@ -73,10 +66,71 @@ def append(
         )
     except DeltaError:
         # It may have landed all the same, and only the store's answer been lost.
-        if not _is_in(storage, name, part):
+        if not _is_in(storage, name, add.path):
             raise
-    version = _version_with(storage, name, part, after=table.version())
+    version = _version_with(storage, name, add.path, after=table.version())
     _acknowledge(storage, name, version)
+
+
+def write(
+    storage: Storage,
+    name: str,
+    groups: Iterable[pa.Table],
+    *,
+    most_rows: int,
+    statistics: Sequence[str],
+    data_change: bool = True,
+) -> AddAction:
+    """Write rows as one file, named by its content, that no log entry names yet.
+
+    `groups` are of one schema and become a row group each, a longer one several; `most_rows`: how
+    many rows they have together, at most.
+    """
+    rest = iter(groups)
+    first = next(rest)
+    sink = pa.BufferOutputStream()
+    seen = []
+    with pq.ParquetWriter(sink, first.schema, **_options(first.schema, most_rows)) as writer:
+        for group in chain([first], rest):
+            writer.write_table(group, row_group_size=ROWS_A_GROUP)
+            seen.append(group.select(statistics))
+    data = sink.getvalue().to_pybytes()
+    part = sums.part_name(data)
+    storage.replace(f"{name}/{part}", data)
+    stats = json.dumps(_statistics(pa.concat_tables(seen), statistics))
+    return AddAction(part, len(data), {}, int(time.time() * 1000), data_change, stats)
+
+
+def exchange(
+    storage: Storage,
+    name: str,
+    *,
+    table: DeltaTable,
+    added: Sequence[AddAction],
+    removed: Mapping[str, int],
+) -> None:
+    """Put files in the place of others that hold the same rows, and make a checkpoint.
+
+    `removed`: the names of these, and their bytes. Raises CommitFailedError, with nothing changed,
+    when another program has written since `table` was opened.
+    """
+    at = int(time.time() * 1000)
+    gone = [RemoveAction(path, False, at, size, {}) for path, size in removed.items()]
+    try:
+        table.create_write_transaction(
+            [*added, *gone],
+            mode="append",
+            schema=table.schema(),
+            # Of two that replace the same files, delta-rs would let both pass (tried, 1.6): every
+            # row would be there twice. Without a retry, the second finds its version taken.
+            commit_properties=CommitProperties(max_commit_retries=0),
+            post_commithook_properties=_NO_HOOKS,
+        )
+    except DeltaError:
+        if not _is_in(storage, name, added[0].path):
+            raise
+    version = _version_with(storage, name, added[0].path, after=table.version())
+    _acknowledge(storage, name, version, entries_a_checkpoint=1)
 
 
 def mend(storage: Storage, name: str) -> None:
@@ -123,6 +177,12 @@ def added(entry: bytes) -> list[dict[str, Any]]:
     return [action["add"] for action in actions if "add" in action]
 
 
+def removed(entry: bytes) -> set[str]:
+    """Return the files that a log entry takes out."""
+    actions = [json.loads(line) for line in entry.decode("utf-8").splitlines()]
+    return {unquote(action["remove"]["path"]) for action in actions if "remove" in action}
+
+
 def _entry(name: str, version: int) -> str:
     return f"{name}/{LOG}/{entry_name(version)}"
 
@@ -156,26 +216,14 @@ def _create(
     return made
 
 
-def _write(storage: Storage, name: str, rows: pa.Table) -> tuple[str, int]:
-    """Write rows as a file of the table; return its name, which is of its content, and its size."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        rows,
-        sink,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=ROWS_A_GROUP,
-        write_page_checksum=True,
-        bloom_filter_options={
-            column: {"ndv": min(rows.num_rows, ROWS_A_GROUP), "fpp": 0.01}
-            for column in _BLOOM
-            if column in rows.schema.names
-        },
-    )
-    data = sink.getvalue().to_pybytes()
-    part = sums.part_name(data)
-    storage.replace(f"{name}/{part}", data)
-    return part, len(data)
+def _options(schema: pa.Schema, most_rows: int) -> dict[str, Any]:
+    bloom = {"ndv": min(most_rows, ROWS_A_GROUP), "fpp": 0.01}
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "write_page_checksum": True,
+        "bloom_filter_options": {name: bloom for name in _BLOOM if name in schema.names},
+    }
 
 
 def _statistics(rows: pa.Table, columns: Sequence[str]) -> Mapping[str, Any]:
@@ -209,11 +257,13 @@ def _version_with(storage: Storage, name: str, part: str, *, after: int) -> int:
     return version
 
 
-def _acknowledge(storage: Storage, name: str, version: int) -> None:
+def _acknowledge(
+    storage: Storage, name: str, version: int, *, entries_a_checkpoint: int = A_CHECKPOINT
+) -> None:
     """Have the disk hold a log entry, then say so in its sums; make a checkpoint when it is due."""
     storage.settle([_entry(name, version)])
     last = _last_checkpoint(storage, name)
-    if version - last >= A_CHECKPOINT:
+    if version - last >= entries_a_checkpoint:
         last = _make_checkpoint(storage, name)
     _sum_up(storage, name, version, last_checkpoint=last)
 

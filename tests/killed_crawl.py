@@ -71,7 +71,7 @@ STEPS: dict[str, Step] = {
     "relations_in": Step("after", "pipelines.lake:Lake._append", "relations"),
     "captures_next": Step("before", "pipelines.lake:Lake._append", "captures"),
     "captures_in": Step("after", "pipelines.lake:Lake._append", "captures"),
-    "rows_written": Step("after", "pipelines.delta:_write"),
+    "rows_written": Step("after", "pipelines.delta:write"),
     "logged": Step("before", "pipelines.delta:_acknowledge"),
     "table_file_synced": Step("after", "pipelines.storage:LocalStorage.settle"),
     "acknowledged": Step("after", "pipelines.delta:_acknowledge"),
