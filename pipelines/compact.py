@@ -112,7 +112,7 @@ class _Table:
         )
 
     def _measured(self, table: DeltaTable) -> dict[str, int]:
-        sizes = pa.table(table.get_add_actions())["size_bytes"].to_pylist()
+        sizes = [int(row["size_bytes"]) for row in pa.table(table.get_add_actions()).to_pylist()]
         entries = _entries(_log(self._storage, self._name))
         return {"files": len(sizes), "bytes": sum(sizes), "log_entries": len(entries)}
 
@@ -125,9 +125,10 @@ class _Table:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._merge_once(self._opened())
-                return
             except CommitFailedError as error:
                 logger.info("%s: another program wrote, attempt %s: %s", self._name, attempt, error)
+            else:
+                return
         raise LakeError(
             "another program goes on writing to the table, so that it cannot be compacted",
             where=self._storage.table_url(self._name),
@@ -138,28 +139,22 @@ class _Table:
         runs = bins(_parts(self._storage, self._name, table))
         if not runs:
             return
-        statistics = _statistics_columns(table)
-        added: list[AddAction] = []
-        try:
-            for run in runs:
-                made = self._merged(run, statistics)
-                # Their order in the table is that of their times.
-                added.append(replace(made, modification_time=made.modification_time + len(added)))
-            removed = {part.name: part.size_bytes for run in runs for part in run}
-            delta.exchange(self._storage, self._name, table=table, added=added, removed=removed)
-        except CommitFailedError:
-            for add in added:
-                self._storage.delete(f"{self._name}/{add.path}")
-            raise
+        # What was written and never named goes with a later vacuum. Nothing is deleted here: a
+        # store whose answer got lost may have taken what it says it refused.
+        added = [self._merged(run, _statistics_columns(table)) for run in runs]
+        # Their order in the table is that of their times.
+        added = [
+            replace(add, modification_time=add.modification_time + n) for n, add in enumerate(added)
+        ]
+        removed = {part.name: part.size_bytes for run in runs for part in run}
+        delta.exchange(self._storage, self._name, table=table, added=added, removed=removed)
 
     def _merged(self, run: Sequence[_Part], statistics: Sequence[str]) -> AddAction:
-        rows = sum(part.rows for part in run)
-        groups = self._groups(run)
         return delta.write(
             self._storage,
             self._name,
-            groups,
-            most_rows=rows,
+            self._groups(run),
+            most_rows=sum(part.rows for part in run),
             statistics=statistics,
             data_change=False,
         )
@@ -289,9 +284,7 @@ def _vacuum(storage: Storage, name: str, table: DeltaTable, *, horizon: float) -
 
 def _taken_out_since(storage: Storage, name: str, horizon: float) -> set[str]:
     entries = [one for one in _entries(_log(storage, name)).values() if one.modified >= horizon]
-    return {
-        f"{name}/{path}" for one in entries for path in delta.removed(storage.read(one.path))
-    }
+    return {f"{name}/{path}" for one in entries for path in delta.removed(storage.read(one.path))}
 
 
 def _clear_log(storage: Storage, name: str, *, horizon: float) -> None:
@@ -316,13 +309,15 @@ def _clear_log(storage: Storage, name: str, *, horizon: float) -> None:
 def _clear_sums(storage: Storage, name: str, *, before: int) -> None:
     """Delete the sums of entries that are gone, but those of a file that is still there."""
     there: set[str] | None = None
+    hint = f"{name}/{delta.LOG}/{delta.HINT}"
     for path in storage.list(f"{sums.STORE}/{name}"):
         stem = path.rpartition("/")[2].removesuffix(".json")
         if not stem.isdigit() or int(stem) >= before:
             continue
         there = there if there is not None else set(storage.list(name))
         said = sums.read(storage, f"{name}/{stem}")
-        if said is not None and there.isdisjoint(said.keys() - {f"{name}/{delta.LOG}/{delta.HINT}"}):
+        # The hint is written anew with each checkpoint, and its sum with it.
+        if said is not None and there.isdisjoint(said.keys() - {hint}):
             storage.delete(path)
 
 

@@ -118,9 +118,8 @@ def _entry(lake: Lake, name: str) -> list[dict[str, Any]]:
 def test_small_files_become_one_and_every_row_stays_where_it_was(full: Lake) -> None:
     before = _rows(full)
     done = _compact(full)
-    assert {name: (one.files_before, one.files_after) for name, one in done.items()} == {
-        name: (COMMITS, 1) for name in TABLES
-    }
+    counts = {name: (one.files_before, one.files_after) for name, one in done.items()}
+    assert counts == dict.fromkeys(TABLES, (COMMITS, 1))
     assert all(one.bytes_after < one.bytes_before for one in done.values())
     assert _rows(full) == before
     assert _findings(full) == []
@@ -189,7 +188,9 @@ def test_files_are_as_the_contract_has_them(lake: Lake) -> None:
 def test_a_program_that_follows_the_tables_changes_sees_none(full: Lake) -> None:
     _compact(full)
     actions = [one for name in TABLES for one in _entry(full, name)]
-    changes = [one[kind]["dataChange"] for one in actions for kind in ("add", "remove") if kind in one]
+    changes = [
+        one[kind]["dataChange"] for one in actions for kind in ("add", "remove") if kind in one
+    ]
     assert len(changes) == len(TABLES) * (COMMITS + 1)
     assert not any(changes)
 
@@ -502,7 +503,6 @@ def _is_unharmed_by_kills(lake: Lake, folder: Path, *, share: int, last: Batch) 
     for n, one in lakes.items():
         assert _rows(one) == rows, f"killed at {n}"
         assert one.commit(last, now=NOW + 99 * DAY) == NOW + 20 * DAY
-        assert [f for f in _findings(one) if f.level == "error"] == [], f"killed at {n}"
         assert _findings(one) == [], f"killed at {n}"
         assert all(done.files_after == 1 for done in _compact(one, after=8 * DAY).values())
         assert _rows(one) == rows, f"killed at {n}"
@@ -517,7 +517,7 @@ def _last(story: Story, batch_of: BatchOf) -> Batch:
 def test_killed_at_any_step_it_leaves_every_row_once(
     full: Lake, tmp_path: Path, story: Story, batch_of: BatchOf
 ) -> None:
-    _is_unharmed_by_kills(full, tmp_path, share=17, last=_last(story, batch_of))
+    _is_unharmed_by_kills(full, tmp_path, share=29, last=_last(story, batch_of))
 
 
 @pytest.mark.soak
