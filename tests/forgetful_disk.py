@@ -63,6 +63,10 @@ class ForgetfulDisk:
         node = self._find(self._root / path)
         return set(_unsafe(node, path)) if node is not None else set()
 
+    def has(self, path: str) -> bool:
+        """Tell whether there is something at `path`, by its path from the root."""
+        return self._find(self._root / path) is not None
+
     def write_out(self, folder: Path, *, names: Names) -> None:
         """Make `folder` what a power cut now could leave."""
         _write(self._top, folder, names=names)
