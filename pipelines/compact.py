@@ -146,8 +146,8 @@ class _Table:
         added = [
             replace(add, modification_time=add.modification_time + n) for n, add in enumerate(added)
         ]
-        removed = {part.name: part.size_bytes for run in runs for part in run}
-        delta.exchange(self._storage, self._name, table=table, added=added, removed=removed)
+        replaced = {part.name: part.size_bytes for run in runs for part in run}
+        delta.exchange(self._storage, self._name, table=table, added=added, replaced=replaced)
 
     def _merged(self, run: Sequence[_Part], statistics: Sequence[str]) -> AddAction:
         return delta.write(

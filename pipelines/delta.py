@@ -107,15 +107,15 @@ def exchange(
     *,
     table: DeltaTable,
     added: Sequence[AddAction],
-    removed: Mapping[str, int],
+    replaced: Mapping[str, int],
 ) -> None:
     """Put files in the place of others that hold the same rows, and make a checkpoint.
 
-    `removed`: the names of these, and their bytes. Raises CommitFailedError, with nothing changed,
+    `replaced`: the names of these, and their bytes. Raises CommitFailedError, with nothing changed,
     when another program has written since `table` was opened.
     """
     at = int(time.time() * 1000)
-    gone = [RemoveAction(path, False, at, size, {}) for path, size in removed.items()]
+    gone = [RemoveAction(path, False, at, size, {}) for path, size in replaced.items()]
     try:
         table.create_write_transaction(
             [*added, *gone],
