@@ -325,7 +325,9 @@ def _mend_checkpoint(storage: Storage, name: str, log: Sequence[str]) -> None:
         logger.warning("%s: torn by a power cut; it is made again", storage.address(newest))
         storage.delete(hint)
         storage.delete(newest)
-    elif hint in log and (newest is None or _last_checkpoint(storage, name) > _version_in(newest)):
+    elif hint in log and not (
+        newest and 0 < _last_checkpoint(storage, name) <= _version_in(newest)
+    ):  # it names a checkpoint that is not there, or is torn itself
         storage.delete(hint)
 
 

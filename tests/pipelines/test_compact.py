@@ -310,6 +310,21 @@ def test_a_checkpoint_that_is_damaged_is_not_leaned_on(
     assert (log / f"{0:020d}.json").exists()
 
 
+def test_what_points_to_the_checkpoint_may_be_torn_by_a_power_cut(
+    full: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    _compact(full)
+    full.commit(batch_of("s-0", [story(50)]), now=NOW + 20 * DAY)
+    _compact(full)
+    rows, version = _rows(full), DeltaTable(f"{full.storage.url}/revisions").version()
+    Path(full.storage.url, "_sums/revisions", f"{version:020d}.json").unlink()  # which come last
+    Path(full.storage.url, "revisions/_delta_log/_last_checkpoint").write_bytes(b"")
+    with Lake.open(full.storage.url).lock():
+        pass
+    assert _findings(full) == []
+    assert _rows(full) == rows
+
+
 # --- what must not happen -----------------------------------------------------------------------
 
 
