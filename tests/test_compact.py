@@ -23,6 +23,7 @@ from pipelines.views import connect
 from tests.forgetful_disk import ForgetfulDisk, Names
 from tests.installation import Installation
 from tests.living_site import LivingSite, settle_in, story
+from tests.s3 import Store
 from tests.strace import Call, traced
 
 # As long ago as what is to be cleared away was replaced.
@@ -130,8 +131,8 @@ def test_an_empty_lake_has_nothing_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("keep", ["0s", "9m", "soon", ""])
-def test_readers_are_given_ten_minutes_at_least(user, keep):
-    done = user.run("compact", "--keep", keep, check=False)
+def test_readers_are_given_ten_minutes_at_least(tmp_path, keep):
+    done = Installation(folder=tmp_path).run("compact", "--keep", keep, check=False)
     assert done.returncode == 2
     assert "--keep" in done.stderr
 
@@ -144,6 +145,50 @@ def test_the_next_crawl_goes_on_where_it_was(crawled, user):
     shutil.rmtree(user.folder / "state")
     user.run("doctor", "--rebuild")
     assert user.json("doctor")["findings"] == []
+
+
+# --- in a bucket ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cloud(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A lake of several commits in a bucket."""
+    with LivingSite() as site:
+        site.put(*(story(n) for n in range(1, 4)))
+        installation = settle_in(tmp_path_factory.mktemp("cloud"), site)
+        installation.settings |= store.environment | {"SITREP_LAKE": store.url("lake")}
+        installation.crawl(site.name)
+        _edited(installation, site, 1)
+        _edited(installation, site, 2)
+        yield installation
+
+
+def _told(installation: Installation) -> list[list[Any]]:
+    names = ("revisions_all", "articles", "relations", "captures", "runs")
+    sql = " UNION ALL ".join(
+        f"SELECT '{name}' AS name, to_json(t)::VARCHAR AS row FROM {name} t" for name in names
+    )
+    rows: list[list[Any]] = installation.json("query", f"{sql} ORDER BY ALL")["rows"]
+    return rows
+
+
+def test_a_lake_in_a_bucket_is_compacted_likewise(cloud, store):
+    before = _told(cloud)
+    said = {one["table"]: one for one in cloud.json("compact")["tables"]}
+    assert {name: one["files_after"] for name, one in said.items()} == dict.fromkeys(TABLES, 1)
+    assert said["revisions"]["files_before"] == 3
+    assert _told(cloud) == before
+    assert cloud.json("doctor")["findings"] == []
+    there = store.objects("lake")
+    assert cloud.run("compact").stdout.splitlines() == [f"{name}: nothing to do" for name in TABLES]
+    assert store.objects("lake") == there
+
+
+def test_a_lake_in_a_bucket_is_compacted_only_by_the_state_that_may_write_it(cloud):
+    other = {"SITREP_STATE": f"sqlite:///{cloud.folder}/other/sitrep.db"}
+    done = cloud.run("compact", settings=other, check=False)
+    assert done.returncode == 1
+    assert "another state writes this lake" in done.stderr
 
 
 # --- the power fails ------------------------------------------------------------------------------

@@ -6,20 +6,18 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pytest
 
 from pipelines.schema import ARTICLES, TABLES
 from tests.installation import Installation
 from tests.living_site import LivingSite, settle_in, story
+from tests.s3 import NO_CLOUD, Store
 
 TEXT = (Path(__file__).parents[1] / "docs" / "lake.md").read_text(encoding="utf-8")
-BUCKET = "newsroom"
 
 
 def blocks(language: str) -> list[str]:
@@ -42,40 +40,24 @@ def run(program: str, folder: Path, **env: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def bucket(crawled: Installation) -> Iterator[dict[str, str]]:
-    """The newsroom's lake in a bucket; gives the environment of those who read it."""
-    moto = pytest.importorskip("moto.server")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        env = {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "reader",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_REGION": "us-east-1",
-        }
-        _upload(crawled.folder / "lake", env)
-        yield env
-    finally:
-        server.stop()
-
-
-def _upload(lake: Path, env: dict[str, str]) -> None:
-    store = boto3.client(
-        "s3",
-        endpoint_url=env["AWS_ENDPOINT_URL"],
-        region_name=env["AWS_REGION"],
-        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-    )
-    store.create_bucket(Bucket=BUCKET)
+def bucket(crawled: Installation, moto: Store) -> Store:
+    """The newsroom's lake in a bucket."""
+    store = moto.with_bucket()
     for folder in ("articles", *TABLES):
-        root = (lake / folder).resolve()
+        root = (crawled.folder / "lake" / folder).resolve()
         for file in (one for one in root.rglob("*") if one.is_file()):
             key = f"lake/{folder}/{file.relative_to(root).as_posix()}"
-            store.upload_file(str(file), BUCKET, key)
+            store.client().upload_file(str(file), store.bucket, key)
+    return store
+
+
+def _environment(store: Store) -> dict[str, str]:
+    """Return what the document says that a reader is told by."""
+    asked = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    keys = {name: store.environment[name] for name in asked}
+    place = {"AWS_ENDPOINT_URL": store.endpoint, "AWS_ALLOW_HTTP": "true"}
+    assert all(f"`{name}" in TEXT for name in place)
+    return NO_CLOUD | keys | place | {"AWS_REGION": store.region}
 
 
 # What the last name of an example holds, in words that a test can compare.
@@ -88,7 +70,8 @@ print(_last, getattr(_value, "num_rows", None) or len(_value))
 
 @pytest.mark.parametrize("program", IN_A_BUCKET, ids=lambda one: one.splitlines()[0])
 def test_an_example_for_a_bucket_reads_the_newsrooms_lake(program, crawled, bucket, tmp_path):
-    name, n = run(program + _COUNT, tmp_path, **bucket).split()
+    here = program.replace("s3://newsroom", f"s3://{bucket.bucket}")
+    name, n = run(here + _COUNT, tmp_path, **_environment(bucket)).split()
     counted = {
         "articles": "SELECT count(*) AS n FROM articles",
         "headlines": "SELECT count(*) AS n FROM articles WHERE word_count > 300",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,9 +11,12 @@ from typing import Any
 import click
 
 from crawler.commands.common import Context, verb
+from crawler.settings import Settings
 from crawler.site import duration, spell
 from pipelines.compact import KEEP, Compacted, compact
 from pipelines.lake import Lake
+from pipelines.state import State
+from pipelines.writers import admitted
 
 # A query that listed a table's files has this long to open them, whatever is asked for.
 LEAST = timedelta(minutes=10)
@@ -50,12 +55,27 @@ def compact_(context: Context, *, keep: timedelta) -> None:
     No row changes. Crawls and readers may go on meanwhile; a Delta reader that has opened a table
     as it was longer than --keep ago opens it again.
     """
-    lake = Lake.open(context.settings.lake)
     tables = []
-    for done in compact(lake, now=datetime.now(UTC), keep=keep):
-        tables.append(asdict(done))
-        context.out.say(_line(done))
+    with _opened(context.settings) as lake:
+        for done in compact(lake, now=datetime.now(UTC), keep=keep):
+            tables.append(asdict(done))
+            context.out.say(_line(done))
     context.out.result({"keep": spell(keep), "tables": tables})
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Lake]:
+    """Give the lake to be written. In a bucket that takes the state which may write it."""
+    lake = Lake.open(settings.lake)
+    if lake.guard is not None:
+        yield lake
+        return
+    state = State.open(settings.state)
+    try:
+        with admitted(lake, state, locks_folder=settings.locks_folder):
+            yield lake
+    finally:
+        state.close()
 
 
 def _line(done: Compacted) -> str:
