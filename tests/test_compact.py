@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,6 +147,20 @@ def test_the_next_crawl_goes_on_where_it_was(crawled, user):
     shutil.rmtree(user.folder / "state")
     user.run("doctor", "--rebuild")
     assert user.json("doctor")["findings"] == []
+
+
+@pytest.mark.parametrize(("step", "n"), [("rows_written", 2), ("acknowledged", 2)])
+def test_killed_in_the_middle_it_is_made_good_by_the_next_crawl(crawled, user, step, n):
+    command = [sys.executable, "-m", "tests.killed_crawl", step, str(n), "compact"]
+    done = subprocess.run(
+        command, cwd=user.folder, env=user.env, capture_output=True, start_new_session=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert _truth(user.folder) == crawled.truth
+    user.crawl(crawled.site.name)
+    assert user.json("doctor")["findings"] == []
+    assert _truth(user.folder)["revisions_all"] == crawled.truth["revisions_all"]
 
 
 # --- in a bucket ----------------------------------------------------------------------------------
