@@ -80,7 +80,7 @@ def compact(lake: Lake, *, now: datetime, keep: timedelta = KEEP) -> Iterator[Co
     The lake is locked for one table at a time, so that a crawl commits in between.
     """
     for name in TABLES:
-        with lake.lock(), _writing(lake.storage.table_url(name)):
+        with lake.lock(), _writing(lake.storage, name):
             done = _Table(lake, name).compact(horizon=(now - keep).timestamp())
         yield done
 
@@ -348,13 +348,14 @@ def _version(one: FileInfo) -> int:
 
 
 @contextmanager
-def _writing(where: str) -> Iterator[None]:
+def _writing(storage: Storage, table: str) -> Iterator[None]:
     """Turn what goes wrong in writing into a LakeError that says what to do."""
+    where = storage.table_url(table)
     try:
         yield
     except (OSError, DeltaError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise LakeError(
+        raise storage.refused(error, where) or LakeError(
             f"cannot be compacted ({what.splitlines()[0] if what else type(error).__name__})",
             where=where,
             remedy="see that the disk has room and the folder may be written by this user, and run "

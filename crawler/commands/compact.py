@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from crawler.commands.common import Context, verb
+from crawler.console import shown_size
 from crawler.settings import Settings
 from crawler.site import duration, spell
 from pipelines.compact import KEEP, Compacted, compact
@@ -92,12 +93,4 @@ def _line(done: Compacted) -> str:
 
 
 def _files(n: int, size_bytes: int) -> str:
-    return f"{n} file{'s' * (n != 1)}" + f" ({_size(size_bytes)})" * bool(n)
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return f"{n} file{'s' * (n != 1)}" + f" ({shown_size(size_bytes)})" * bool(n)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from crawler.commands.common import Context, verb
+from crawler.console import shown_size
 from crawler.report import iso
 from pipelines.errors import LakeError
 from pipelines.lake import Lake, is_there
@@ -44,8 +45,8 @@ def status(context: Context) -> None:
     )
     disk = result["disk"]
     context.out.say(
-        f"lake {settings.lake}: {result['articles']} articles, {_size(disk['lake_bytes'])}; "
-        f"{result['pending_captures']} captures pending; {_size(disk['free_bytes'])} free"
+        f"lake {settings.lake}: {result['articles']} articles, {shown_size(disk['lake_bytes'])}; "
+        f"{result['pending_captures']} captures pending; {shown_size(disk['free_bytes'])} free"
     )
 
 
@@ -100,12 +101,3 @@ def _bytes(folder: Path) -> int:
             stat = file.stat()
             sizes[stat.st_ino] = stat.st_size
     return sum(sizes.values())
-
-
-def _size(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
