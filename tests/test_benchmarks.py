@@ -1,0 +1,206 @@
+"""The benchmarks: what the scorer's figures mean, and that each command still runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.scoring import Counts, Reading, score, summarise
+
+CHECKOUT = Path(__file__).parents[1]
+NEWS = ("zyte", "fundus80", "atf", "fixtures")
+
+
+def body(want: str, got: str) -> Counts:
+    return score({"text": want}, Reading(article_body=got)).body
+
+
+def test_body_is_counted_in_runs_of_four_words() -> None:
+    # abcd, bcde are wanted; abcd, bcdx, cdxy are given.
+    assert body("a b c d e", "a b c d x y") == Counts(right=1, wrong=2, missing=1)
+
+
+def test_run_of_words_counts_as_often_as_it_stands_there() -> None:
+    assert body("a a a a a", "a a a a a a a") == Counts(right=2, wrong=2, missing=0)
+
+
+def test_text_of_fewer_than_four_words_is_one_run() -> None:
+    assert body("a b", "a b") == Counts(1, 0, 0)
+    assert body("a b", "a c") == Counts(0, 1, 1)
+
+
+def test_nothing_wanted_and_nothing_given_is_whole() -> None:
+    counts = body("", "…")
+    assert counts == Counts(0, 0, 0)
+    assert (counts.precision, counts.recall) == (1.0, 1.0)
+
+
+def test_set_averages_precision_over_pages_with_text_and_recall_over_those_that_want_it() -> None:
+    texts = [
+        ("a b c d e", "a b c d x y"),  # precision 1/3, recall 1/2
+        ("a b c d", ""),  # no precision, recall 0
+        ("", "a b c d"),  # precision 0, no recall
+    ]
+    scores = [score({"text": want}, Reading(article_body=got)) for want, got in texts]
+    found = summarise(scores)
+    assert found.precision == pytest.approx((1 / 3 + 0) / 2)
+    assert found.recall == pytest.approx((1 / 2 + 0) / 2)
+    assert found.f1 == pytest.approx(2 * (1 / 6) * (1 / 4) / (1 / 6 + 1 / 4))
+    assert found.fields == {"exact": 0.0}
+
+
+def test_paragraph_in_brackets_is_wanted_only_where_it_was_taken() -> None:
+    truth = {"paras": ["One two three four.", "[Five six seven eight.]"]}
+    short, long = (
+        score(truth, Reading(article_body=text))
+        for text in ("One two three four", "One two three four. Five six seven eight.")
+    )
+    assert short.body == Counts(1, 0, 0)
+    assert long.body == Counts(5, 0, 0)
+    assert short.fields["exact"]
+    assert long.fields["exact"]
+
+
+def test_snippets_are_counted_over_the_whole_set_and_their_spaces_do_not_count() -> None:
+    truth = {"with": ["the  yard", "a quay"], "without": ["Share this"]}
+    texts = ("The fleet and the\nyard. Share this", "the yard, a quay")
+    found = summarise([score(truth, Reading(article_body=text)) for text in texts])
+    # Three of four wanted are there, and one that is not.
+    assert found.precision == pytest.approx(3 / 4)
+    assert found.recall == pytest.approx(3 / 4)
+    assert found.fields == {}
+
+
+def test_exact_body_has_the_same_words_in_order_whatever_stands_between_them() -> None:
+    truth = {"text": "Ships, and yards."}
+    assert score(truth, Reading(article_body="Ships and\n\nyards")).fields["exact"]
+    assert not score(truth, Reading(article_body="yards and Ships")).fields["exact"]
+    assert not score(truth, Reading(article_body="ships and yards")).fields["exact"]
+
+
+def fields(reading: Reading, **truth: Any) -> dict[str, bool]:
+    known = score({"text": ""} | truth, reading).fields
+    return {name: ok for name, ok in known.items() if name != "exact"}
+
+
+def test_headline_is_compared_without_case_and_punctuation() -> None:
+    assert fields(Reading(headline="«Fleet» returns"), title="FLEET returns!")["headline"]
+    assert not fields(Reading(headline=None), title="Fleet returns")["headline"]
+
+
+@pytest.mark.parametrize("people", [("Mara Lind", "Jo Reh"), "By Jo Reh and Mara Lind"])
+def test_authors_are_a_set_however_they_are_written(people: Any) -> None:
+    assert fields(Reading(authors=people), authors=["mara lind", "By Jo Reh"])["authors"]
+    assert not fields(Reading(authors=("Mara Lind",)), authors=["Mara Lind", "Jo Reh"])["authors"]
+
+
+def test_field_that_the_truth_does_not_know_is_not_counted() -> None:
+    found = fields(Reading(headline="A", authors=("B",)), title="", authors=[], published=None)
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "ok"),
+    [
+        ("2026-03-02", "2026-03-02", True),
+        ("2026-03-02", "2026-03-03", False),
+        ("2026-03-02", None, False),
+        # Of an instant in UTC, any day that some zone had then.
+        ("2026-03-02", datetime.fromisoformat("2026-03-01T20:00:00Z"), True),
+        ("2026-03-02", datetime.fromisoformat("2026-03-03T20:00:00Z"), False),
+        # Midnight in UTC stands for a bare day.
+        ("2026-03-02", datetime.fromisoformat("2026-03-03T00:00:00Z"), False),
+        ("2026-03-02T23:30:00-05:00", "2026-03-03T04:30:00Z", True),
+        ("2026-03-02T23:30:00-05:00", date(2026, 3, 2), True),
+        ("printed on 2026-03-02 in port", "2026-03-02", True),
+    ],
+)
+def test_date_is_right_to_the_day(want: str, got: Any, ok: bool) -> None:
+    assert fields(Reading(date_published=got), published=want)["date"] is ok
+
+
+# That the commands still run
+
+
+def run(name: str, *options: str, check: bool = True, **settings: str) -> tuple[int, Any]:
+    """Run a benchmark; return its exit status and its one object."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("SITREP_")}
+    done = subprocess.run(
+        [sys.executable, str(CHECKOUT / "benchmarks" / name), *options, "--json"],
+        env=clean | {"PYTHONPATH": str(CHECKOUT)} | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        pytest.fail(f"{name} exited {done.returncode}:\n{done.stderr}")
+    return done.returncode, json.loads(done.stdout)
+
+
+def page(words: str) -> bytes:
+    return (
+        f"<html><head><title>Yard</title></head><body><article><h1>Yard</h1><p>{words}</p>"
+        "</article></body></html>"
+    ).encode()
+
+
+def sets(folder: Path, *, truth: str) -> None:
+    """Write the sets of news, of one page each."""
+    words = (
+        "The yard launched a second patrol boat on Monday, and a third is to follow in May. " * 5
+    )
+    row = {"key": "one", "url": "https://gazette.example/1", "html": page(words)}
+    gold = json.dumps({"text": truth or words, "title": "Yard"})
+    for name in NEWS:
+        pq.write_table(pa.Table.from_pylist([row | {"gold": gold}]), folder / f"{name}.parquet")
+
+
+def test_extraction_benchmark_passes_where_pages_are_read_well(tmp_path: Path) -> None:
+    sets(tmp_path, truth="")
+    _, said = run("extraction.py", *NEWS, SITREP_BENCH_DATA=str(tmp_path))
+    assert said["ok"]
+    assert said["news"]["sitrep"] == {"F1": 100.0, "exact": 100.0}
+    assert said["sets"]["zyte"]["trafilatura"]["pages"] == 1
+    assert said["peak_mb"] > 0
+
+
+def test_extraction_benchmark_fails_where_the_news_mean_falls(tmp_path: Path) -> None:
+    sets(tmp_path, truth="Nothing of what stands there is what should stand there.")
+    status, said = run("extraction.py", *NEWS, check=False, SITREP_BENCH_DATA=str(tmp_path))
+    assert status == 1
+    assert not said["ok"]
+
+
+def test_extraction_benchmark_says_that_it_was_skipped_without_data() -> None:
+    _, said = run("extraction.py")
+    assert said == {"skipped": "SITREP_BENCH_DATA is not set"}
+
+
+def test_throughput_benchmark_gets_every_article_on_both_sides() -> None:
+    _, said = run("throughput.py", "--pages", "10", "--pairs", "1")
+    for side in said["sides"].values():
+        assert side["pages"] == side["articles"] == 10
+        assert side["cpu_seconds"] > 0
+        assert side["peak_mb"] > 0
+    assert said["ratio"] > 0
+
+
+def test_lake_benchmark_finds_what_it_put_in() -> None:
+    _, said = run("lake.py", "--rows", "400", "--batch", "150", "--characters", "300")
+    steps = said["lakes"][0]["steps"]
+    assert steps["load"]["commits"] == 3
+    assert steps["publish all"]["rows"] == 400
+    assert steps["publish 200 edits"]["months"] == 12
+    assert steps["count a site"]["rows"] == steps["query --as-of"]["rows"] == 20
+    assert steps["one by id"]["rows"] == steps["Lake.current"]["rows"] == 1
+    assert steps["new since"]["rows"] == 400
+    assert steps["pandas, a month"]["rows"] > 0
