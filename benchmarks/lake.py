@@ -12,7 +12,8 @@ of which some 60 MB of libraries' code come in only as they are used). Of a ques
 times the median counts. A million rows take about ten minutes on two cores, and 4 GB of disk.
 
 Without `--lake` the lakes lie in a temporary folder (TMPDIR says where) and are removed. With it,
-each lies at URL/ROWS and stays. There are no WARC files: nothing here reads them.
+each lies at URL/ROWS, a folder or `s3://bucket/prefix`, and stays; nobody else may write there
+meanwhile. There are no WARC files: nothing here reads them.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow.fs as fs
 from lake_rows import SITES, Plan, article_id, batch
 from measuring import measured, own_peak_mb
 
 from pipelines.lake import Lake
+from pipelines.lease import Free
 from pipelines.publish import publish
 
 NEW = 200
@@ -71,9 +74,11 @@ class Task:
     plan: Plan
     batch: int
 
-    @property
-    def glob(self) -> str:
-        return f"{self.url}/articles/**/*.parquet"
+    def lake(self, *, create: bool = False) -> Lake:
+        """Open the lake to write, as its only writer."""
+        lake = Lake.open(self.url, create=create)
+        lake.guard = lake.guard or Free()
+        return lake
 
     @property
     def loads(self) -> int:
@@ -92,7 +97,7 @@ def nothing(_task: Task, _clock: Clock) -> dict[str, Any]:
 
 def load(task: Task, clock: Clock) -> dict[str, Any]:
     """Fill the lake; making up the rows is not counted."""
-    lake = Lake.open(task.url, create=True)
+    lake = task.lake(create=True)
     for at in range(task.loads):
         last = min(task.plan.rows, (at + 1) * task.batch)
         one = batch(task.plan, range(at * task.batch, last), name=f"2026/01/load-{at:06}")
@@ -107,14 +112,14 @@ def load(task: Task, clock: Clock) -> dict[str, Any]:
 
 def open_to_write(task: Task, clock: Clock) -> dict[str, Any]:
     """Take the lock for the first time, as each run does: what is torn is looked for."""
-    with clock.running(), Lake.open(task.url).lock():
+    with clock.running(), task.lake().lock():
         pass
     return {}
 
 
 def publish_all(task: Task, clock: Clock) -> dict[str, Any]:
     with clock.running():
-        done = publish(Lake.open(task.url), now=_later(task, 0), rebuild=True)
+        done = publish(task.lake(), now=_later(task, 0), rebuild=True)
     return {"parts": done.parts_written, "rows": done.rows}
 
 
@@ -131,7 +136,7 @@ def commit_edits(task: Task, clock: Clock) -> dict[str, Any]:
 def _commit(
     task: Task, clock: Clock, numbers: Sequence[int], *, name: str, revision: int
 ) -> dict[str, Any]:
-    lake = Lake.open(task.url)
+    lake = task.lake()
     one = batch(task.plan, numbers, name=name, revision=revision)
     with lake.lock(), clock.running():
         lake.commit(one, now=_later(task, revision))
@@ -139,7 +144,7 @@ def _commit(
 
 
 def publish_rest(task: Task, clock: Clock) -> dict[str, Any]:
-    lake = Lake.open(task.url)
+    lake = task.lake()
     with lake.lock(), clock.running():
         done = publish(lake, now=_later(task, 3))
     return {"months": len(done.months), "parts": done.parts_written, "rows": done.rows}
@@ -156,14 +161,16 @@ def _sql(sql: str) -> Step:
     """Return the step that asks DuckDB, as an analyst does, of a bare glob."""
 
     def step(task: Task, clock: Clock) -> dict[str, Any]:
+        storage = task.lake().storage
         values = {
-            "glob": task.glob,
+            "glob": storage.address("articles/**/*.parquet"),
             "id": article_id(task.plan.rows // 3),
             "since": _later(task, 0),
             "site": SITES[7],
         }
         for _ in range(TIMES):
             with clock.running(), duckdb.connect() as connection:
+                storage.attach(connection)
                 rows = len(connection.sql(sql.format(**values)).fetchall())
         return {"rows": rows}
 
@@ -171,14 +178,17 @@ def _sql(sql: str) -> Step:
 
 
 def pandas_month(task: Task, clock: Clock) -> dict[str, Any]:
+    address = task.lake().storage.address(f"articles/published_month={MONTH}")
     for _ in range(TIMES):
         with clock.running():
-            found = pd.read_parquet(f"{task.url}/articles/published_month={MONTH}")
+            # As pandas itself does with a folder; for s3:// it would ask for another package.
+            filesystem, path = fs.FileSystem.from_uri(address)
+            found = pd.read_parquet(path, filesystem=filesystem)
     return {"rows": len(found)}
 
 
 def current(task: Task, clock: Clock) -> dict[str, Any]:
-    lake = Lake.open(task.url)
+    lake = task.lake()
     for _ in range(TIMES):
         with clock.running():
             found = lake.current([article_id(task.plan.rows // 3)])
@@ -271,16 +281,22 @@ def measure(task: Task, *, say: Callable[[str, Mapping[str, Any]], None]) -> dic
     for name, (sql, is_as_of) in QUERIES.items():
         steps[name] = query(task, sql, is_as_of=is_as_of)
         say(name, steps[name])
-    return {"rows": task.plan.rows, "steps": steps, "mb": sizes(Path(task.url))}
+    return {"rows": task.plan.rows, "steps": steps, "mb": sizes(task.lake())}
 
 
-def sizes(lake: Path) -> dict[str, int]:
-    """Return what lies under each folder of the lake. Hard links count once."""
-    found = {}
-    for folder in sorted(one for one in lake.iterdir() if one.is_dir() and not one.is_symlink()):
-        files = (one.stat() for one in folder.rglob("*") if one.is_file())
-        found[folder.name] = sum({one.st_ino: one.st_size for one in files}.values()) >> 20
-    return found
+def sizes(lake: Lake) -> dict[str, int]:
+    """Return what lies under each folder of the lake, in mebibytes."""
+    # A part that several generations share has one name, made of its content.
+    files = {
+        (one.path.partition("/")[0], one.path.rpartition("/")[2]): one.size_bytes
+        for one in lake.storage.infos()
+        if "/" in one.path
+    }
+    folders = sorted({folder for folder, _ in files})
+    return {
+        folder: sum(size for (at, _), size in files.items() if at == folder) >> 20
+        for folder in folders
+    }
 
 
 def say(name: str, step: Mapping[str, Any], *, people: Any) -> None:
