@@ -1,4 +1,6 @@
-"""Does a crawl's memory stay flat? `python benchmarks/memory.py [--pages 20000]` prints JSON.
+"""Does a crawl's memory stay flat?
+
+    python benchmarks/memory.py [--pages 20000] [--workers 2] [--json]
 
 Pages of invented words are served on loopback by a process of their own, and crawled without
 delay into a folder that is removed. Once a second the resident memory of the crawler and all its
@@ -34,9 +36,11 @@ _SYLLABLES = ("ba", "den", "fo", "gar", "hul", "ka", "lor", "mi", "nes", "pra", 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pages", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks")
+    parser.add_argument("--json", action="store_true", help="one object on standard output")
     options = parser.parse_args()
     served = multiprocessing.Value("i", 0)
     ports: Any = multiprocessing.Queue()
@@ -45,7 +49,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples, seconds, status = crawl(Path(folder), ports.get(), served, options)
     server.terminate()
-    print(json.dumps(summary(samples, options.pages, seconds, status), indent=1))
+    report = summary(samples, options.pages, seconds, status)
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        show(report)
 
 
 def crawl(folder: Path, port: int, served: Any, options: Any) -> tuple[list[Any], float, int]:
@@ -69,7 +77,7 @@ def crawl(folder: Path, port: int, served: Any, options: Any) -> tuple[list[Any]
     samples = []
     while running.poll() is None:
         samples.append((time.monotonic() - began, served.value, resident(running.pid)))
-        time.sleep(1)
+        time.sleep(options.every)
     return samples, time.monotonic() - began, running.returncode
 
 
@@ -88,9 +96,7 @@ def resident(pid: int) -> int:
 
 
 def summary(samples: list[Any], pages: int, seconds: float, status: int) -> dict[str, Any]:
-    half = [one for one in samples if pages // 2 <= one[1] < pages]
-    slope = linear_regression([s for s, _, _ in half], [rss for _, _, rss in half]).slope
-    rise = slope * (half[-1][0] - half[0][0]) / mean(rss for _, _, rss in half)
+    rise = rise_of([one for one in samples if pages // 2 <= one[1] < pages])
     at = {
         f"{tenth * 10} %": next((rss >> 20 for _, n, rss in samples if n >= pages * tenth // 10), 0)
         for tenth in range(1, 11)
@@ -102,9 +108,25 @@ def summary(samples: list[Any], pages: int, seconds: float, status: int) -> dict
         "pages_per_second": round(samples[-1][1] / seconds, 1),
         "rss_mb": at,
         "peak_mb": max(rss for _, _, rss in samples) >> 20,
-        "rise_in_second_half": round(rise, 3),
-        "is_flat": rise < FLAT,
+        "rise_in_second_half": None if rise is None else round(rise, 3),
+        "is_flat": None if rise is None else rise < FLAT,
     }
+
+
+def rise_of(samples: list[Any]) -> float | None:
+    """Return by which share of its mean memory rises over these; None for too few to tell."""
+    if len(samples) < 3:
+        return None
+    slope = linear_regression([s for s, _, _ in samples], [rss for _, _, rss in samples]).slope
+    rise: float = slope * (samples[-1][0] - samples[0][0]) / mean(rss for _, _, rss in samples)
+    return rise
+
+
+def show(report: dict[str, Any]) -> None:
+    for part, resident_mb in report["rss_mb"].items():
+        print(f"after {part:>5} of the pages {resident_mb:6} MB")
+    names = ("pages", "seconds", "pages_per_second", "peak_mb", "rise_in_second_half", "is_flat")
+    print("  ".join(f"{name.replace('_', ' ')} {report[name]}" for name in names))
 
 
 def serve(pages: int, served: Any, ports: Any) -> None:

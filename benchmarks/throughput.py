@@ -178,7 +178,7 @@ def show(report: Mapping[str, Any]) -> None:
     print(f"sitrep reads {report['ratio']} times the pages a second of CPU  {report['ratios']}")
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pages", type=int, default=1_000)
     parser.add_argument("--pairs", type=int, default=3)
@@ -191,9 +191,11 @@ def main() -> int:
             for side in (list(SIDES) if pair % 2 == 0 else list(reversed(SIDES)))
         ]
         report = summary(laps, up.about | {"pairs": options.pairs})
-    print(json.dumps(report, indent=1)) if options.json else show(report)
-    return 0
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        show(report)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

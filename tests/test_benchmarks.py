@@ -204,3 +204,9 @@ def test_lake_benchmark_finds_what_it_put_in() -> None:
     assert steps["one by id"]["rows"] == steps["Lake.current"]["rows"] == 1
     assert steps["new since"]["rows"] == 400
     assert steps["pandas, a month"]["rows"] > 0
+
+
+def test_memory_benchmark_crawls_every_page() -> None:
+    _, said = run("memory.py", "--pages", "30", "--every", "0.1")
+    assert (said["pages"], said["exit_status"]) == (30, 0)
+    assert said["peak_mb"] > 0
