@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -171,6 +172,7 @@ def _sql(sql: str) -> Step:
         for _ in range(TIMES):
             with clock.running(), duckdb.connect() as connection:
                 storage.attach(connection)
+                connection.execute("SET enable_progress_bar = false")
                 rows = len(connection.sql(sql.format(**values)).fetchall())
         return {"rows": rows}
 
@@ -269,8 +271,13 @@ def in_a_process(name: str, task: Task) -> dict[str, Any]:
     """Run a step in a process that is new but for the imports. An error in it ends everything."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["duckdb", "lake_rows", "pandas", "pipelines.publish"])
-    with ProcessPoolExecutor(max_workers=1, mp_context=processes) as pool:
+    with ProcessPoolExecutor(1, mp_context=processes, initializer=_leave_stdout) as pool:
         return pool.submit(run_step, name, task).result()
+
+
+def _leave_stdout() -> None:
+    # In a process made by a fork server DuckDB believes that somebody looks on, and draws a bar.
+    os.dup2(2, 1)
 
 
 def measure(task: Task, *, say: Callable[[str, Mapping[str, Any]], None]) -> dict[str, Any]:
