@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -24,21 +24,34 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from pipelines import sums
+from pipelines.errors import UnreachedError
 from pipelines.storage import FileInfo, Storage
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 LOG = "_delta_log"
 HINT = "_last_checkpoint"
 # Where a log entry goes that a power cut tore; for curiosity, nobody reads it.
 TORN = "_torn"
 ROWS_A_GROUP = 10_000
+_ATTEMPTS = 5
 A_CHECKPOINT = 100  # log entries, as delta-rs has it by default
 
 # Checkpoints are ours to make, to be on the disk before anything leans on them; and which log
 # entries go is for `pipelines.compact` to say.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 _BLOOM = ("article_id", "url")
+
+
+def opened(storage: Storage, name: str) -> DeltaTable:
+    """Return the table as it is now. Raises TableNotFoundError before its first row."""
+
+    def attempt() -> DeltaTable:
+        return DeltaTable(storage.table_url(name), storage_options=storage.table_options())
+
+    return _persistently(storage, name, attempt)
 
 
 def append(
@@ -56,18 +69,8 @@ def append(
     """
     table = table or _create(storage, name, rows.schema, statistics=statistics)
     add = write(storage, name, [rows], most_rows=rows.num_rows, statistics=statistics)
-    try:
-        table.create_write_transaction(
-            [add],
-            mode="append",
-            schema=rows.schema,
-            commit_properties=CommitProperties(app_transactions=list(transactions)),
-            post_commithook_properties=_NO_HOOKS,
-        )
-    except DeltaError:
-        # It may have landed all the same, and only the store's answer been lost.
-        if not _is_in(storage, name, add.path):
-            raise
+    properties = CommitProperties(app_transactions=list(transactions))
+    _commit(storage, name, table, [add], properties, schema=rows.schema)
     version = _version_with(storage, name, add.path, after=table.version())
     _acknowledge(storage, name, version)
 
@@ -116,19 +119,10 @@ def exchange(
     """
     at = int(time.time() * 1000)
     gone = [RemoveAction(path, False, at, size, {}) for path, size in replaced.items()]
-    try:
-        table.create_write_transaction(
-            [*added, *gone],
-            mode="append",
-            schema=table.schema(),
-            # Of two that replace the same files, delta-rs would let both pass (tried, 1.6): every
-            # row would be there twice. Without a retry, the second finds its version taken.
-            commit_properties=CommitProperties(max_commit_retries=0),
-            post_commithook_properties=_NO_HOOKS,
-        )
-    except DeltaError:
-        if not _is_in(storage, name, added[0].path):
-            raise
+    # Of two that replace the same files, delta-rs would let both pass (tried, 1.6): every row would
+    # be there twice. Without a retry, the second finds its version taken.
+    properties = CommitProperties(max_commit_retries=0)
+    _commit(storage, name, table, [*added, *gone], properties, schema=table.schema())
     version = _version_with(storage, name, added[0].path, after=table.version())
     _acknowledge(storage, name, version, entries_a_checkpoint=1)
 
@@ -192,8 +186,48 @@ def _is_passing(path: str) -> bool:
     return name.startswith(".part-") or (folder.endswith(LOG) and "#" in name)
 
 
+def _commit(
+    storage: Storage,
+    name: str,
+    table: DeltaTable,
+    actions: Sequence[AddAction | RemoveAction],
+    properties: CommitProperties,
+    *,
+    schema: Any,
+) -> None:
+    """Write a log entry; the first of `actions` adds a file."""
+
+    def attempt() -> None:
+        try:
+            table.create_write_transaction(
+                list(actions),
+                mode="append",
+                schema=schema,
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOOKS,
+            )
+        except (OSError, DeltaError):
+            # It may have landed all the same, and only the store's answer been lost.
+            if not _is_in(storage, name, actions[0].path):
+                raise
+
+    _persistently(storage, name, attempt)
+
+
+def _persistently(storage: Storage, name: str, attempt: Callable[[], _T]) -> _T:
+    """Try again what a store did not answer, or not to the end: delta-rs tries no answer twice."""
+    for n in range(_ATTEMPTS - 1):
+        try:
+            return attempt()
+        except (OSError, DeltaError) as error:
+            if not isinstance(storage.refused(error, name), UnreachedError):
+                raise
+        time.sleep(0.1 * 2**n)
+    return attempt()
+
+
 def _is_in(storage: Storage, name: str, part: str) -> bool:
-    table = DeltaTable(storage.table_url(name), storage_options=storage.table_options())
+    table = opened(storage, name)
     return f"{name}/{part}" in map(storage.path_of, table.file_uris())
 
 
@@ -310,8 +344,7 @@ def _last_checkpoint(storage: Storage, name: str) -> int:
 
 
 def _make_checkpoint(storage: Storage, name: str) -> int:
-    table = DeltaTable(storage.table_url(name), storage_options=storage.table_options())
-    table.create_checkpoint()
+    opened(storage, name).create_checkpoint()
     made = _last_checkpoint(storage, name)
     storage.settle([_checkpoint(name, made), f"{name}/{LOG}/{HINT}"])
     return made
@@ -381,7 +414,7 @@ def _sweep(storage: Storage, name: str, there: Sequence[FileInfo]) -> None:
     Such a file is younger than every entry; those that a later operation took out are not.
     """
     try:
-        table = DeltaTable(storage.table_url(name), storage_options=storage.table_options())
+        table = opened(storage, name)
     except TableNotFoundError:
         named, last = set[str](), 0.0
     except DeltaError:

@@ -9,7 +9,8 @@
     ├── ArchiveError            a WARC file or record
     ├── ExtractionError         a page that the extractor could not read
     ├── LakeError               the lake: not there, not writable, of another schema
-    │   └── ReplacedError       an object that another was put in place of while it was read
+    │   ├── ReplacedError       an object that another was put in place of while it was read
+    │   └── UnreachedError      a store that gave no answer, or not a whole one
     ├── StateError              the state database
     └── QueryError              SQL that DuckDB refuses
 
@@ -78,6 +79,10 @@ class LakeError(SitrepError):
 
 
 class ReplacedError(LakeError):
+    pass
+
+
+class UnreachedError(LakeError):
     pass
 
 

@@ -222,8 +222,7 @@ class Lake:
     def table(self, name: str) -> DeltaTable | None:
         """Return the Delta table, or None before its first row."""
         try:
-            options = self.storage.table_options()
-            return DeltaTable(self.storage.table_url(name), storage_options=options)
+            return delta.opened(self.storage, name)
         except TableNotFoundError:
             return None
         except (OSError, DeltaError) as error:

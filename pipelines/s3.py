@@ -39,7 +39,9 @@ class S3Storage:
         parts = urlsplit(url)
         self._bucket, self._prefix = parts.netloc, unquote(parts.path).strip("/")
         if not self._bucket:
-            raise LakeError("names no bucket", where=url, remedy="s3://bucket/prefix is the form")
+            raise LakeError(
+                "names no bucket", where=url, remedy="set SITREP_LAKE to s3://bucket/prefix"
+            )
         if refused := sorted(REFUSED.intersection(self._prefix)):
             raise LakeError(
                 f"the lake's prefix may not hold {' '.join(refused)}",
@@ -104,8 +106,16 @@ class S3Storage:
 
     def head(self, path: str) -> Head:
         """Return what the store says of an object. Raises FileNotFoundError."""
+        place = {"Bucket": self._bucket, "Key": self._key(path)}
         with told(self.address(path)):
-            said = self._client.head_object(Bucket=self._bucket, Key=self._key(path))
+            try:
+                said = self._client.head_object(**place)
+            except ClientError as error:
+                if code_of(error) == "404":
+                    raise
+                # The answer to HEAD has no body, and says nothing of why: that to GET does.
+                said = self._client.get_object(**place)
+                said["Body"].close()
         return Head(
             size_bytes=said["ContentLength"], etag=said["ETag"], modified=said["LastModified"]
         )

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from pipelines.s3_errors import told
+from pipelines.s3_errors import code_of, no_bucket, told
 
 # Their debug lines hold the headers of each request, the signature with them; their other lines
 # tell where each client found what it knows.
@@ -36,7 +37,9 @@ class S3Client:
             self._endpoint = found.meta.endpoint_url
             host = urlsplit(self._endpoint).hostname or ""
             self._is_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-            self._region = _region_of(found, bucket) if self._is_aws else _region(found)
+            there = _region_of(found, bucket, url)
+            # What other stores say of regions is not to be leaned on.
+            self._region = (there if self._is_aws else None) or _region(found)
             self.boto = self._session.client(
                 "s3", region_name=self._region, config=_config(is_aws=self._is_aws)
             )
@@ -73,9 +76,20 @@ def _region(client: Any) -> str:
     return said if said and said != "aws-global" else "us-east-1"
 
 
-def _region_of(client: Any, bucket: str) -> str:
-    """Return the bucket's region, which may be another: delta-rs does not follow AWS there."""
-    return client.head_bucket(Bucket=bucket).get("BucketRegion") or _region(client)
+def _region_of(client: Any, bucket: str, url: str) -> str | None:
+    """Return where the bucket says that it is: boto3 goes there from elsewhere, delta-rs does not.
+
+    None where it does not say; why not is told by what is asked for next.
+    """
+    try:
+        answer = client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response
+        if code_of(error) == "404":
+            raise no_bucket(url) from error
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    found: str | None = answer.get("BucketRegion") or headers.get("x-amz-bucket-region")
+    return found
 
 
 def _config(*, is_aws: bool) -> Config:

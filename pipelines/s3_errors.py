@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipelines.errors import LakeError
+from pipelines.errors import LakeError, UnreachedError
 
 _KEPT = "what was fetched is kept and taken up again"
 _CHAIN = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or whatever else boto3 "
     "takes credentials from"
 )
-_RENEW = f"renew them (a new token, `aws sso login`) and run it again; {_KEPT}"
+_RENEW = f"renew the credentials (a new token, `aws sso login`) and run it again; {_KEPT}"
 _RIGHTS = (
-    "the credentials need s3:ListBucket, GetObject, PutObject, DeleteObject and "
-    f"AbortMultipartUpload there; {_KEPT}"
+    "the credentials need s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and "
+    f"s3:AbortMultipartUpload there; {_KEPT}"
 )
 _LATER = f"run it again later; {_KEPT}"
 _REACH = f"see that AWS_ENDPOINT_URL_S3 and the network are right; {_KEPT}"
@@ -33,9 +33,9 @@ _CODES = {
     "ExpiredTokenException": ("the credentials have expired", _RENEW),
     "TokenRefreshRequired": ("the credentials have expired", _RENEW),
     "RequestExpired": ("the credentials have expired", _RENEW),
-    "InvalidToken": ("the credentials are refused", _CHAIN),
-    "InvalidAccessKeyId": ("the credentials are refused", _CHAIN),
-    "SignatureDoesNotMatch": ("the credentials are refused", _CHAIN),
+    "InvalidToken": ("the credentials are refused (InvalidToken)", _CHAIN),
+    "InvalidAccessKeyId": ("the credentials are refused (InvalidAccessKeyId)", _CHAIN),
+    "SignatureDoesNotMatch": ("the credentials are refused (SignatureDoesNotMatch)", _CHAIN),
     "RequestTimeTooSkewed": (
         "this machine's clock differs too much from the store's",
         f"set the clock, best by NTP, and run it again; {_KEPT}",
@@ -61,6 +61,8 @@ _STATUSES = {
     503: "ServiceUnavailable",
     504: "ServiceUnavailable",
 }
+# What delta-rs says of calls that were not answered, or cut off in the middle of the answer.
+_UNREACHED = re.compile(r"error sending request|HTTP error|error decoding response body|body error")
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -77,6 +79,10 @@ def told(where: str) -> Iterator[None]:
         raise _unreached(error, where) from error
 
 
+def no_bucket(where: str) -> LakeError:
+    return _told("NoSuchBucket", where)
+
+
 def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
@@ -91,10 +97,10 @@ def told_by_delta(error: Exception, where: str) -> LakeError | None:
     status = re.search(r"\b(?:status|code)\D{0,20}\b([1-5]\d\d)\b", text)
     name = code[1] if code else _STATUSES.get(int(status[1]), "") if status else ""
     if name in _CODES:
-        what, remedy = _CODES[name]
-        return LakeError(what, where=where, remedy=remedy)
-    if "error sending request" in text or "HTTP error" in text:
-        return LakeError("cannot be reached", where=where, remedy=_REACH)
+        region = re.search(r"<Region>([\w-]+)</Region>", text)
+        return _told(name, where, region=region[1] if region else None)
+    if _UNREACHED.search(text):
+        return UnreachedError("cannot be reached", where=where, remedy=_REACH)
     return None
 
 
@@ -105,8 +111,12 @@ def _refused(error: ClientError, where: str) -> LakeError:
     if name not in _CODES:
         why = said.get("Message") or "it does not say why"
         return LakeError(f"the store refuses it ({code}: {why})", where=where, remedy=_LATER)
-    what, remedy = _CODES[name]
     region = meta.get("HTTPHeaders", {}).get("x-amz-bucket-region") or said.get("Region")
+    return _told(name, where, region=region)
+
+
+def _told(name: str, where: str, *, region: str | None = None) -> LakeError:
+    what, remedy = _CODES[name]
     if remedy is _REGION and region:
         what, remedy = f"the bucket is in the region {region}", f"set AWS_DEFAULT_REGION={region}"
     return LakeError(what, where=where, remedy=remedy)
@@ -124,4 +134,4 @@ def _unreached(error: BotoCoreError, where: str) -> LakeError:
             return LakeError(
                 "that is no name of a bucket", where=where, remedy="name another in SITREP_LAKE"
             )
-    return LakeError(f"cannot be reached ({error})", where=where, remedy=_REACH)
+    return UnreachedError(f"cannot be reached ({error})", where=where, remedy=_REACH)

@@ -60,7 +60,7 @@ class User:
 
     def kept(self) -> list[Path]:
         """Return what the spool holds."""
-        return sorted((self.installation.folder / "state" / "spool").glob("*"))
+        return sorted((self.installation.folder / "state" / "spool").glob("*.gz*"))
 
     def headlines(self) -> list[str]:
         rows = self.installation.rows("SELECT headline FROM articles ORDER BY headline")
