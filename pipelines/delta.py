@@ -47,9 +47,15 @@ _BLOOM = ("article_id", "url")
 
 def opened(storage: Storage, name: str) -> DeltaTable:
     """Return the table as it is now. Raises TableNotFoundError before its first row."""
+    return asked(storage, name, lambda table: table)
 
-    def attempt() -> DeltaTable:
-        return DeltaTable(storage.table_url(name), storage_options=storage.table_options())
+
+def asked(storage: Storage, name: str, question: Callable[[DeltaTable], _T]) -> _T:
+    """Return what `question` gives of the table as it is now; both may be asked several times."""
+
+    def attempt() -> _T:
+        options = storage.table_options()
+        return question(DeltaTable(storage.table_url(name), storage_options=options))
 
     return _persistently(storage, name, attempt)
 
@@ -227,25 +233,30 @@ def _persistently(storage: Storage, name: str, attempt: Callable[[], _T]) -> _T:
 
 
 def _is_in(storage: Storage, name: str, part: str) -> bool:
-    table = opened(storage, name)
-    return f"{name}/{part}" in map(storage.path_of, table.file_uris())
+    there = asked(storage, name, lambda table: table.file_uris())
+    return f"{name}/{part}" in map(storage.path_of, there)
 
 
 def _create(
     storage: Storage, name: str, schema: pa.Schema, *, statistics: Sequence[str]
 ) -> DeltaTable:
     storage.make_folder(f"{name}/{LOG}")
-    made = DeltaTable.create(
-        storage.table_url(name),
-        schema=schema,
-        # Statistics of the other columns, bodies among them, would only fatten the log.
-        configuration={
-            "delta.dataSkippingStatsColumns": ",".join(statistics),
-            "delta.enableExpiredLogCleanup": "false",
-        },
-        storage_options=storage.table_options(),
-        post_commithook_properties=_NO_HOOKS,
-    )
+
+    def attempt() -> DeltaTable:
+        return DeltaTable.create(
+            storage.table_url(name),
+            schema=schema,
+            mode="ignore",  # one that landed, though nobody said so
+            # Statistics of the other columns, bodies among them, would only fatten the log.
+            configuration={
+                "delta.dataSkippingStatsColumns": ",".join(statistics),
+                "delta.enableExpiredLogCleanup": "false",
+            },
+            storage_options=storage.table_options(),
+            post_commithook_properties=_NO_HOOKS,
+        )
+
+    made = _persistently(storage, name, attempt)
     _acknowledge(storage, name, 0)
     return made
 
@@ -344,7 +355,7 @@ def _last_checkpoint(storage: Storage, name: str) -> int:
 
 
 def _make_checkpoint(storage: Storage, name: str) -> int:
-    opened(storage, name).create_checkpoint()
+    asked(storage, name, lambda table: table.create_checkpoint())
     made = _last_checkpoint(storage, name)
     storage.settle([_checkpoint(name, made), f"{name}/{LOG}/{HINT}"])
     return made
@@ -414,14 +425,14 @@ def _sweep(storage: Storage, name: str, there: Sequence[FileInfo]) -> None:
     Such a file is younger than every entry; those that a later operation took out are not.
     """
     try:
-        table = opened(storage, name)
+        version, there_now = asked(storage, name, lambda one: (one.version(), one.file_uris()))
     except TableNotFoundError:
         named, last = set[str](), 0.0
     except DeltaError:
         return  # whoever reads it is told
     else:
-        named = {storage.path_of(address) for address in table.file_uris()}
-        last = storage.info(_entry(name, table.version())).modified
+        named = {storage.path_of(address) for address in there_now}
+        last = storage.info(_entry(name, version)).modified
     for one in there:
         is_part = one.path.count("/") == 1 and sums.is_named_by_content(one.path)
         if is_part and one.path not in named and one.modified > last:

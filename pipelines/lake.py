@@ -9,12 +9,12 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -41,6 +41,8 @@ from pipelines.sql import connect_offline, scan
 from pipelines.storage import LocalStorage, Storage, open_storage
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 ABOUT = "_sitrep.json"
 LOCK = "_lock"
@@ -221,8 +223,25 @@ class Lake:
 
     def table(self, name: str) -> DeltaTable | None:
         """Return the Delta table, or None before its first row."""
+        return self._asked(name, lambda table: table)
+
+    def files(self, table: str) -> list[str]:
+        """Return the addresses of a table's Parquet files as they are now, in order."""
+        found = self._asked(table, lambda table: table.file_uris()) or ()
+        return sorted(self.storage.address(self.storage.path_of(one)) for one in found)
+
+    def recorded_at(self) -> datetime | None:
+        """Return the time of the latest commit to revisions or relations."""
+        asked = [self._version_of(_CLOCK, name) for name in ("revisions", "relations")]
+        return max((_time(one) for one in asked if one is not None), default=None)
+
+    def _version_of(self, app_id: str, table: str) -> int | None:
+        return self._asked(table, lambda table: table.transaction_version(app_id))
+
+    def _asked(self, name: str, question: Callable[[DeltaTable], _T]) -> _T | None:
+        """Return what `question` gives of a table, or None before its first row."""
         try:
-            return delta.opened(self.storage, name)
+            return delta.asked(self.storage, name, question)
         except TableNotFoundError:
             return None
         except (OSError, DeltaError) as error:
@@ -232,18 +251,6 @@ class Lake:
                 where=where,
                 remedy="run sitrep doctor",
             ) from error
-
-    def files(self, table: str) -> list[str]:
-        """Return the addresses of a table's Parquet files as they are now, in order."""
-        found = self.table(table)
-        paths = (self.storage.path_of(one) for one in found.file_uris()) if found else ()
-        return sorted(map(self.storage.address, paths))
-
-    def recorded_at(self) -> datetime | None:
-        """Return the time of the latest commit to revisions or relations."""
-        tables = [self.table(name) for name in ("revisions", "relations")]
-        times = [found.transaction_version(_CLOCK) for found in tables if found]
-        return max((_time(one) for one in times if one is not None), default=None)
 
     def has_captures(self, record_ids: Collection[str]) -> set[str]:
         """Return those of `record_ids` that have their row in `captures`."""
@@ -322,9 +329,10 @@ class Lake:
         self, name: str, rows: Sequence[Row], *, app_id: str, recorded_at: datetime
     ) -> datetime:
         """Append rows as one transaction, unless it is in; return the time it was recorded at."""
-        found = self.table(name)
         # delta-rs takes the same transaction twice without a word: it is for us to look.
-        before = found.transaction_version(app_id) if found else None
+        found, before = self._asked(
+            name, lambda table: (table, table.transaction_version(app_id))
+        ) or (None, None)
         if before is not None:
             return _time(before)
         version = _microseconds(recorded_at)
