@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -335,8 +336,12 @@ class Lake:
         ) or (None, None)
         if before is not None:
             return _time(before)
+        if found and (forgotten := self._appended_long_ago(name, app_id)):
+            return forgotten
         version = _microseconds(recorded_at)
-        done = [Transaction(app_id, version), Transaction(_CLOCK, version)]
+        made = int(time.time() * 1000)
+        # That of the clock never goes: it does not say when it was made.
+        done = [Transaction(app_id, version, made), Transaction(_CLOCK, version)]
         self._is_mended = False  # until it went well
         with _writing(self.storage, name):
             delta.append(
@@ -349,6 +354,23 @@ class Lake:
             )
         self._is_mended = True
         return recorded_at
+
+    def _appended_long_ago(self, table: str, warc_path: str) -> datetime | None:
+        """Return when a file's rows were recorded that the table may have forgotten to have.
+
+        Relations do not name their file; but the latest of them holds, and those of a file that is
+        taken up again are the latest.
+        """
+        begun = warc.begun_at(warc_path)
+        asked = {"revisions": "max(recorded_at)", "captures": "max(fetched_at)"}.get(table)
+        if asked is None or begun is None or datetime.now(UTC) - begun < delta.REMEMBERED / 2:
+            return None
+        sql = f"SELECT {asked} AS at FROM t SEMI JOIN wanted ON warc_path = wanted.id"  # noqa: S608 - our own names
+        with connect_offline(self.storage) as connection:
+            connection.register("wanted", pa.table({"id": [warc_path]}))
+            scan(connection, self.files(table), TABLES[table]).create_view("t")
+            found: datetime | None = connection.sql(sql).fetchall()[0][0]
+        return found
 
     def _sum_up(self, warc_path: str) -> None:
         """Write down the sums of a WARC file, before anything leans on it."""

@@ -86,6 +86,18 @@ def place_in_time(path: Path | str) -> tuple[str, int]:
     return run, int(n) if n.isdigit() else 0
 
 
+def begun_at(path: str) -> datetime | None:
+    """Return when the run began that wrote a WARC file; None where its name does not say.
+
+    >>> begun_at("warc/2024/05/20240501T101530Z-7adcb0-1.warc.gz")
+    datetime.datetime(2024, 5, 1, 10, 15, 30, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        return datetime.strptime(Path(path).name.partition("-")[0], "%Y%m%dT%H%M%S%z")
+    except ValueError:
+        return None
+
+
 def is_ours(record: AnyRecord) -> bool:
     return record.type == "warcinfo" and OUR_FORMAT.encode() in (record.block or b"")
 

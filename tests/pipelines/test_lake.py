@@ -238,6 +238,27 @@ def test_two_programs_that_append_at_once_lose_nothing(lake: Lake) -> None:
         delta.append(lake.storage, "relations", other, transactions=same, **append)
 
 
+def test_what_a_table_has_forgotten_to_have_is_not_appended_again(
+    lake: Lake, story: Story, batch_of: BatchOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transactions are kept for 90 days: else each checkpoint would hold all there ever were."""
+    old = batch_of("20240501T101530Z-7adcb0-1", [story(1)])
+    with monkeypatch.context() as patch:
+        long_ago = NOW.timestamp()
+        patch.setattr("pipelines.lake.time.time", lambda: long_ago)
+        lake.commit(old, now=NOW)
+    new = batch_of("20260501T101530Z-7adcb0-1", [story(2)])
+    lake.commit(new, now=NOW + timedelta(days=700))
+    for name in ("revisions", "captures"):
+        table = lake.table(name)
+        assert table is not None
+        assert table.transaction_version(old.warc_path) is None
+        assert table.transaction_version(new.warc_path) is not None
+    lake.commit(old, now=NOW + timedelta(days=701))
+    counts = _counts(lake)
+    assert (counts["revisions"], counts["captures"]) == (2, 2)
+
+
 def test_tables_files_are_as_the_contract_says(lake: Lake, story: Story, batch_of: BatchOf) -> None:
     lake.commit(batch_of("r-0", [story(1)], relations=[_original("story-00001")]), now=NOW)
     for name, filtered in {
