@@ -58,6 +58,8 @@ _STATISTICS = {
     "captures": ("warc_path", "warc_record_id"),
     "runs": ("run_id",),
 }
+# What tells the rows of one record apart.
+_KEYS = {"revisions": ("warc_record_id", "extraction"), "captures": ("warc_record_id",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,8 +338,10 @@ class Lake:
         ) or (None, None)
         if before is not None:
             return _time(before)
-        if found and (forgotten := self._appended_long_ago(name, app_id)):
-            return forgotten
+        if found and _may_be_forgotten(app_id):
+            rows = self._without_known(name, rows)
+            if not rows:
+                return recorded_at
         version = _microseconds(recorded_at)
         made = int(time.time() * 1000)
         # That of the clock never goes: it does not say when it was made.
@@ -355,22 +359,17 @@ class Lake:
         self._is_mended = True
         return recorded_at
 
-    def _appended_long_ago(self, table: str, warc_path: str) -> datetime | None:
-        """Return when a file's rows were recorded that the table may have forgotten to have.
+    def _without_known(self, table: str, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows that are not in, though the table may have forgotten their transaction.
 
-        Relations do not name their file; but the latest of them holds, and those of a file that is
-        taken up again are the latest.
+        Of relations the latest holds: those of a file that is taken up again are no repeats.
         """
-        begun = warc.begun_at(warc_path)
-        asked = {"revisions": "max(recorded_at)", "captures": "max(fetched_at)"}.get(table)
-        if asked is None or begun is None or datetime.now(UTC) - begun < delta.REMEMBERED / 2:
-            return None
-        sql = f"SELECT {asked} AS at FROM t SEMI JOIN wanted ON warc_path = wanted.id"  # noqa: S608 - our own names
-        with connect_offline(self.storage) as connection:
-            connection.register("wanted", pa.table({"id": [warc_path]}))
-            scan(connection, self.files(table), TABLES[table]).create_view("t")
-            found: datetime | None = connection.sql(sql).fetchall()[0][0]
-        return found
+        if table not in _KEYS:
+            return rows
+        key, ids = _KEYS[table], {str(row["warc_record_id"]) for row in rows}
+        sql = f"SELECT {', '.join(key)} FROM t SEMI JOIN wanted ON warc_record_id = wanted.id"  # noqa: S608 - our own names
+        known = {tuple(row.values()) for row in self._select(table, sql, wanted=ids)}
+        return [row for row in rows if tuple(row[name] for name in key) not in known]
 
     def _sum_up(self, warc_path: str) -> None:
         """Write down the sums of a WARC file, before anything leans on it."""
@@ -378,6 +377,11 @@ class Lake:
         if self.storage.exists(warc_path) and not self.storage.exists(sums.at(name)):
             with _writing(self.storage):
                 sums.write(self.storage, name, [warc_path])
+
+
+def _may_be_forgotten(app_id: str) -> bool:
+    begun = warc.begun_at(app_id)
+    return begun is not None and datetime.now(UTC) - begun > delta.REMEMBERED / 2
 
 
 def is_there(url: str) -> bool:
