@@ -23,6 +23,7 @@ from pipelines.lake import Lake
 from pipelines.published import Draft, Manifest, slot_of
 from pipelines.schema import ARTICLES, TABLES
 from pipelines.sql import connect_offline, scan
+from pipelines.storage import Storage
 from pipelines.views import ROWS, STEPS
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ STRETCH_ROWS = 100_000
 SLICE_ROWS = 200_000
 
 _NOTHING = Manifest(derivation=DERIVATION, recorded_at="", published_at="")
+_VIEWS = {
+    "revisions": "every_revision",
+    "relations": "every_relation",
+    "captures": "every_capture",
+}
 # Those that the steps of `pipelines.views` read.
 _NARROW = (
     "article_id, revision, extraction, recorded_at, canonical_url, first_seen, published_month, "
@@ -78,8 +84,7 @@ def publish(lake: Lake, *, now: datetime, rebuild: bool = False) -> PublishRepor
         recorded_at = lake.recorded_at()
         until = recorded_at.isoformat() if recorded_at else ""
         if base.recorded_at != until:
-            with _looking(lake) as connection:
-                report = _publish(lake, connection, base=base, until=until, now=now)
+            report = _publish(lake, base=base, until=until, now=now)
         lake.published.sweep(now=now)
         return report
 
@@ -88,17 +93,51 @@ def articles_equal_revisions(lake: Lake, *, most: int = 100) -> list[str]:
     """Return how `articles/` differs from what is derived anew; `last_seen` may lag behind."""
     if damaged := list(lake.published.damaged()):
         return damaged
-    with _looking(lake) as connection:
-        _open_tables(lake, connection)
-        connection.execute("CREATE VIEW known AS FROM every_revision")
+    tables = _Tables.of(lake)
+    with tables.opened() as connection:
         published = scan(connection, lake.published.parts() or [], ARTICLES, filename=True)
         published.create_view("published")
+        sizes, doubled = _rows_a_part(connection), _doubled(connection, most=most)
         found = _missing(connection, most=most)
-        for parts in _stretches(_rows_a_part(connection)):
-            derived = _derived_as_published(connection, parts)
-            for part in parts:
-                found += _differences(lake, derived, part=part, most=most)
-        return _doubled(connection, most=most) + [_difference(*one) for one in sorted(found)[:most]]
+    for parts in _stretches(sizes):
+        derived = _derived_as_published(tables, parts)
+        for part in parts:
+            found += _differences(tables, derived, part=part, most=most)
+    return doubled + [_difference(*one) for one in sorted(found)[:most]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    """The lake's tables as they are all through one publish: each one's files."""
+
+    storage: Storage
+    files: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, lake: Lake) -> _Tables:
+        files = {name: lake.files(name) for name in _VIEWS}
+        return cls(storage=lake.storage, files=files)
+
+    @contextmanager
+    def looking(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection that takes little memory.
+
+        What it took it gives back only when it is closed: measured, 170 MB after 17,000 rows that
+        take 83. A limit of memory would make a publish fail (tried, at 400 MB).
+        """
+        with connect_offline(self.storage) as connection:
+            connection.execute("SET threads = 1; SET preserve_insertion_order = false")
+            yield connection
+
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection that sees every row of the tables."""
+        with self.looking() as connection:
+            for name, view in _VIEWS.items():
+                is_text = name == "revisions"
+                found = scan(connection, self.files[name], TABLES[name], filename=is_text)
+                found.create_view(view)
+            yield connection
 
 
 # --- what is to be written, and where -------------------------------------------------------------
@@ -111,34 +150,50 @@ def _base(lake: Lake, *, rebuild: bool) -> Manifest:
     return found
 
 
-def _publish(
-    lake: Lake,
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    base: Manifest,
-    until: str,
-    now: datetime,
-) -> PublishReport:
-    _open_tables(lake, connection)
-    _find_affected(lake, connection, since=base.recorded_at)
-    placed = _place(lake, connection, base=base)
+def _publish(lake: Lake, *, base: Manifest, until: str, now: datetime) -> PublishReport:
+    tables = _Tables.of(lake)
+    plan = _plan(lake, tables, base=base)
     # Of what is built anew only the places are kept.
     old = {_slot(part): part for part in base.parts} if base.recorded_at else {}
-    kept = {part: base.parts[part] for key, part in old.items() if key not in placed}
-    before = {key: lake.published.address(part) for key, part in old.items() if key in placed}
+    kept = {part: base.parts[part] for key, part in old.items() if key not in plan.sizes}
+    before = {key: lake.published.address(old[key]) for key in plan.sizes if key in old}
+    sizes = {key: n + base.parts.get(old.get(key, ""), 0) for key, n in plan.sizes.items()}
     rows = 0
     with _drafting(lake, kept=kept) as draft:
-        sizes = {key: n + base.parts.get(old.get(key, ""), 0) for key, n in placed.items()}
         for keys in _stretches(sizes):
-            derived = _derived_anew(connection, keys, before=before)
+            derived = _derived_anew(tables, plan, keys, before=before)
             for key in keys:
-                table = _part(lake, derived, key, before=before.get(key))
+                table = _part(tables, derived, key, before=before.get(key))
                 draft.add(*key, table)
                 rows += table.num_rows
                 del table
         draft.finish(derivation=DERIVATION, recorded_at=until, now=now)
-    months = sorted({month.partition("=")[2] for month, _ in placed})
-    return PublishReport(months=tuple(months), parts_written=len(placed), rows=rows)
+    months = sorted({month.partition("=")[2] for month, _ in plan.sizes})
+    return PublishReport(months=tuple(months), parts_written=len(plan.sizes), rows=rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What is to be derived anew, and where it goes.
+
+    `placed`: article and part. `sizes`: how many of them a part holds. `known`: the rows of
+    `revisions` that they are derived from, without the texts; None: to be looked for among all.
+    """
+
+    placed: pa.Table
+    sizes: Mapping[_Key, int]
+    known: pa.Table | None
+
+
+def _plan(lake: Lake, tables: _Tables, *, base: Manifest) -> _Plan:
+    with tables.opened() as connection:
+        is_known = _find_affected(lake, connection, since=base.recorded_at)
+        sizes = _place(lake, connection, base=base)
+        return _Plan(
+            placed=connection.table("placed").to_arrow_table(),
+            sizes=sizes,
+            known=connection.table("known").to_arrow_table() if is_known else None,
+        )
 
 
 @contextmanager
@@ -157,34 +212,38 @@ def _drafting(lake: Lake, *, kept: Mapping[str, int]) -> Iterator[Draft]:
         ) from error
 
 
-@contextmanager
-def _looking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection that takes little memory. What it took, it gives back when it is closed.
-
-    A limit of memory alone would make a publish fail (tried, at 400 MB).
-    """
-    with connect_offline(lake.storage) as connection:
-        connection.execute("SET threads = 1; SET preserve_insertion_order = false")
-        yield connection
-
-
-def _open_tables(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
-    revisions = scan(connection, lake.files("revisions"), TABLES["revisions"], filename=True)
-    revisions.create_view("every_revision")
-    for table, view in (("relations", "every_relation"), ("captures", "every_capture")):
-        scan(connection, lake.files(table), TABLES[table]).create_view(view)
-
-
-def _find_affected(lake: Lake, connection: duckdb.DuckDBPyConnection, *, since: str) -> None:
+def _find_affected(lake: Lake, connection: duckdb.DuckDBPyConnection, *, since: str) -> bool:
     """Make `affected`: whose row may be another than at `since`; and `known`, to derive them from.
 
-    A new story at an address, or one that left it, changes the others that were there.
+    A new story at an address, or one that left it, changes the others that were there. Return
+    whether `known` is so little that it can be kept.
     """
     if not since:
         connection.execute("CREATE VIEW known AS FROM every_revision")
-        _list_affected(connection)
-        return
+        _list_affected(connection, which="true")
+        return False
     _find_changed(lake, connection, since=since)
+    is_little = _count(connection, "changed") <= STRETCH_ROWS
+    if is_little:
+        _know_changed(connection)
+    else:
+        connection.execute(
+            """
+            CREATE VIEW known AS FROM every_revision;
+            CREATE TABLE addresses AS
+                SELECT DISTINCT canonical_url FROM known SEMI JOIN changed USING (article_id)
+            """
+        )
+    _list_affected(
+        connection,
+        which="h.article_id IN (SELECT article_id FROM changed) "
+        "OR h.address IN (SELECT canonical_url FROM addresses)",
+    )
+    return is_little
+
+
+def _know_changed(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `known` of those changed and of those ever at their `addresses`."""
     connection.execute(
         f"""
         CREATE TABLE known AS
@@ -197,16 +256,16 @@ def _find_affected(lake: Lake, connection: duckdb.DuckDBPyConnection, *, since: 
         """  # noqa: S608 - made of our own columns' names
     )
     # Most often there are none, and this would be one more look at the whole table.
-    if connection.sql("FROM neighbours LIMIT 1").fetchall():
+    if _count(connection, "neighbours"):
         connection.execute(
             f"INSERT INTO known SELECT {_NARROW}, filename FROM every_revision "  # noqa: S608 - likewise
             "SEMI JOIN neighbours USING (article_id)"
         )
-    _list_affected(
-        connection,
-        which="h.article_id IN (SELECT article_id FROM changed) "
-        "OR h.address IN (SELECT canonical_url FROM addresses)",
-    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    ((rows,),) = connection.sql(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own
+    return int(rows)
 
 
 def _find_changed(lake: Lake, connection: duckdb.DuckDBPyConnection, *, since: str) -> None:
@@ -243,14 +302,13 @@ def _files_since(lake: Lake, name: str, since: datetime) -> list[str]:
     return sorted(lake.storage.address(path) for path in paths if path not in old)
 
 
-def _list_affected(connection: duckdb.DuckDBPyConnection, *, which: str = "true") -> None:
+def _list_affected(connection: duckdb.DuckDBPyConnection, *, which: str) -> None:
     """Make `affected` of those of `known`, a slice at a time: to group all takes 700 bytes each."""
     connection.execute(
         "CREATE TABLE affected "
         "(article_id VARCHAR, month VARCHAR, first_recorded TIMESTAMPTZ, word_count INTEGER)"
     )
-    ((rows,),) = connection.sql("SELECT count(*) FROM known").fetchall()
-    slices = 1 + rows // SLICE_ROWS
+    slices = 1 + _count(connection, "known") // SLICE_ROWS
     for number in range(slices):
         connection.execute(
             f"""
@@ -375,50 +433,53 @@ def _stretches(sizes: Mapping[_AnyKey, int]) -> Iterator[list[_AnyKey]]:
 
 
 def _derived_anew(
-    connection: duckdb.DuckDBPyConnection, keys: Sequence[_Key], *, before: Mapping[_Key, str]
+    tables: _Tables, plan: _Plan, keys: Sequence[_Key], *, before: Mapping[_Key, str]
 ) -> _Derived:
     """Derive what is placed in some parts; and when the articles in them `before` were seen."""
-    names = pa.table({"part": pa.array(map(_name, keys), pa.string())})
-    connection.register("parts", names)
-    connection.execute("CREATE OR REPLACE TABLE wanted AS FROM placed SEMI JOIN parts USING (part)")
-    connection.unregister("parts")
-    old = scan(connection, [before[key] for key in keys if key in before], ARTICLES)
-    return _derived(connection, seen=old)
+    names = pa.array(map(_name, keys), pa.string())
+    wanted = plan.placed.filter(pc.is_in(plan.placed["part"], value_set=names))
+    with tables.opened() as connection:
+        connection.register("wanted", wanted)
+        if plan.known is None:
+            connection.execute("CREATE VIEW known AS FROM every_revision")
+        else:
+            connection.register("known", plan.known)
+        old = scan(connection, [before[key] for key in keys if key in before], ARTICLES)
+        old.create_view("held")
+        return _derived(connection)
 
 
-def _derived_as_published(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> _Derived:
+def _derived_as_published(tables: _Tables, parts: Sequence[str]) -> _Derived:
     """Derive the articles that some parts hold."""
-    published = scan(connection, parts, ARTICLES, filename=True)
-    published.create_view("held")
-    connection.execute(
-        "CREATE OR REPLACE TABLE wanted AS SELECT DISTINCT article_id, filename AS part FROM held"
-    )
-    return _derived(connection, seen=published)
+    with tables.opened() as connection:
+        connection.execute("CREATE VIEW known AS FROM every_revision")
+        scan(connection, parts, ARTICLES, filename=True).create_view("held")
+        connection.execute(
+            "CREATE TABLE wanted AS SELECT DISTINCT article_id, filename AS part FROM held"
+        )
+        return _derived(connection)
 
 
-def _derived(connection: duckdb.DuckDBPyConnection, *, seen: duckdb.DuckDBPyRelation) -> _Derived:
-    """Go the steps for the articles in `wanted`, and for those ever at the same addresses."""
-    seen.create_view("seen")
+def _derived(connection: duckdb.DuckDBPyConnection) -> _Derived:
+    """Go the steps for those `wanted`, and for those ever at the same addresses."""
     connection.execute(
         f"""
-        CREATE OR REPLACE TABLE revisions_all AS
+        CREATE TABLE revisions_all AS
             WITH addresses AS (
                 SELECT DISTINCT canonical_url FROM known SEMI JOIN wanted USING (article_id)
             ), near AS (
                 SELECT DISTINCT article_id FROM known SEMI JOIN addresses USING (canonical_url)
             )
             SELECT {_NARROW}, filename FROM known SEMI JOIN near USING (article_id);
-        CREATE OR REPLACE TABLE concerned AS
-            SELECT article_id FROM wanted UNION SELECT article_id FROM seen;
-        CREATE OR REPLACE VIEW relations AS
-            FROM every_relation SEMI JOIN wanted USING (article_id);
-        CREATE OR REPLACE VIEW captures AS
-            FROM every_capture SEMI JOIN concerned USING (article_id)
+        CREATE TABLE concerned AS
+            SELECT article_id FROM wanted UNION SELECT article_id FROM held;
+        CREATE VIEW relations AS FROM every_relation SEMI JOIN wanted USING (article_id);
+        CREATE VIEW captures AS FROM every_capture SEMI JOIN concerned USING (article_id)
         """  # noqa: S608 - made of our own columns' names
     )
     steps = {}
     for name, sql in STEPS.items():
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS {sql}")
+        connection.execute(f"CREATE TABLE {name} AS {sql}")
         steps[name] = connection.table(name).to_arrow_table()
     wanted = connection.sql(
         f"""
@@ -431,14 +492,10 @@ def _derived(connection: duckdb.DuckDBPyConnection, *, seen: duckdb.DuckDBPyRela
 
 
 @contextmanager
-def _deriving(lake: Lake, derived: _Derived, part: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection that knows `anew`, the rows of a part's articles.
-
-    One of its own for each part: DuckDB gives memory back only when it is closed (measured: 170 MB
-    after 17,000 rows that take 83).
-    """
+def _deriving(tables: _Tables, derived: _Derived, part: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection that knows `anew`, the rows of a part's articles."""
     wanted, files = derived.of(part)
-    with _looking(lake) as connection:
+    with tables.looking() as connection:
         for name, table in derived.steps.items():
             connection.register(name, table)
         connection.register("wanted", wanted)
@@ -448,9 +505,9 @@ def _deriving(lake: Lake, derived: _Derived, part: str) -> Iterator[duckdb.DuckD
         yield connection
 
 
-def _part(lake: Lake, derived: _Derived, key: _Key, *, before: str | None) -> pa.Table:
+def _part(tables: _Tables, derived: _Derived, key: _Key, *, before: str | None) -> pa.Table:
     """Return the rows of one part: those placed there derived anew, the others as they were."""
-    with _deriving(lake, derived, _name(key)) as connection:
+    with _deriving(tables, derived, _name(key)) as connection:
         scan(connection, [before] if before else [], ARTICLES).create_view("old_part")
         found: pa.Table = connection.sql(
             """
@@ -513,12 +570,12 @@ def _missing(connection: duckdb.DuckDBPyConnection, *, most: int) -> list[_Found
     return [(article_id, False, True, "") for (article_id,) in found]
 
 
-def _differences(lake: Lake, derived: _Derived, *, part: str, most: int) -> list[_Found]:
+def _differences(tables: _Tables, derived: _Derived, *, part: str, most: int) -> list[_Found]:
     same = [name for name in ARTICLES.names if name != "last_seen"]
     wrong = ", ".join(
         f"CASE WHEN d.{name} IS DISTINCT FROM p.{name} THEN '{name}' END" for name in same
     )
-    with _deriving(lake, derived, part) as connection:
+    with _deriving(tables, derived, part) as connection:
         scan(connection, [part], ARTICLES).create_view("published")
         return connection.sql(
             f"""
