@@ -167,6 +167,7 @@ def _publish(lake: Lake, *, base: Manifest, until: str, now: datetime) -> Publis
                 draft.add(*key, table)
                 rows += table.num_rows
                 del table
+                pa.default_memory_pool().release_unused()
         draft.finish(derivation=DERIVATION, recorded_at=until, now=now)
     months = sorted({month.partition("=")[2] for month, _ in plan.sizes})
     return PublishReport(months=tuple(months), parts_written=len(plan.sizes), rows=rows)
@@ -496,6 +497,9 @@ def _deriving(tables: _Tables, derived: _Derived, part: str) -> Iterator[duckdb.
     """Give a connection that knows `anew`, the rows of a part's articles."""
     wanted, files = derived.of(part)
     with tables.looking() as connection:
+        # In the order in which `ROWS` names them: the texts pass by, and what is kept to be joined
+        # is narrow. DuckDB would keep the fewer rows, which are those with the texts.
+        connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         for name, table in derived.steps.items():
             connection.register(name, table)
         connection.register("wanted", wanted)
