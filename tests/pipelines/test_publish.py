@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from glob import glob
 from pathlib import Path
@@ -19,14 +19,19 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from pipelines import lake as lakes
 from pipelines import publish as publishing
 from pipelines.errors import LakeError
 from pipelines.generations import part_name
+from pipelines.in_place import InPlace
 from pipelines.lake import Lake
 from pipelines.model import Batch, Capture, Relation, Revision
 from pipelines.publish import articles_equal_revisions, publish
 from pipelines.schema import ARTICLES
+from pipelines.views import connect
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 SOON = timedelta(minutes=1)
@@ -245,33 +250,132 @@ def test_last_seen_is_the_last_capture_when_the_part_is_next_written(
     assert _rows(published)["story-00000"]["last_seen"] == later.fetched_at
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_publishing_step_by_step_equals_building_anew(
-    lake: Lake, story: Story, batch_of: BatchOf, seed: int, monkeypatch: pytest.MonkeyPatch
+# What may happen between two publishes: stories told anew, extracted anew, at an address that
+# others have or had, found to be copies, or just seen.
+CHANGES = st.lists(
+    st.tuples(
+        st.integers(0, 7),
+        st.sampled_from(["told", "extracted", "related", "seen"]),
+        st.sampled_from(["", "live", "blog"]),
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda change: change[0],
+)
+HISTORIES = st.lists(st.lists(CHANGES, min_size=1, max_size=2), min_size=2, max_size=3)
+
+
+@dataclass
+class Desk:
+    """Commits what a history says; a day passes with each."""
+
+    lake: Lake
+    story: Story
+    batch_of: BatchOf
+    newest: dict[int, Revision] = field(default_factory=dict)
+    now: datetime = NOW
+
+    def commit(self, changes: list[tuple[int, str, str]]) -> None:
+        self.now += timedelta(days=1)
+        told, related, seen = [], [], []
+        for n, what, address in changes:
+            before = self.newest.get(n)
+            if before is None or what in {"told", "extracted"}:
+                told.append(self._next(n, what, address))
+            elif what == "related":
+                other = f"story-{min(self.newest):05d}"
+                related.append(
+                    Relation(article_id=before.article_id, cluster_id=other, relation="near")
+                )
+            else:
+                (capture,) = self.batch_of("x", [before]).captures
+                page = replace(capture.page, fetched_at=self.now)
+                seen.append(replace(capture, page=page, verdict="unchanged"))
+        one = self.batch_of(f"{self.now:%j}", told, relations=related)
+        self.lake.commit(replace(one, captures=(*one.captures, *seen)), now=self.now)
+
+    def _next(self, n: int, what: str, address: str) -> Revision:
+        before = self.newest.get(n)
+        is_extracted = before is not None and what == "extracted"
+        self.newest[n] = self.story(
+            n,
+            revision=before.revision + (not is_extracted) if before else 1,
+            extraction=before.extraction + 1 if before and is_extracted else 1,
+            address=f"https://gazette.example/{address}/" if address else None,
+        )
+        return self.newest[n]
+
+    def rows(self) -> dict[str, Row]:
+        with connect(self.lake) as connection:
+            rows = connection.sql("FROM articles").to_arrow_table().to_pylist()
+        assert len({row["article_id"] for row in rows}) == len(rows)
+        return {row["article_id"]: row for row in rows}
+
+
+@pytest.fixture(params=["in a folder", "in a bucket"])
+def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    # Small enough that a history has several stretches and slices, and full parts.
+    for name, most in {"MOST_ROWS": 3, "STRETCH_ROWS": 4, "SLICE_ROWS": 5}.items():
+        monkeypatch.setattr(publishing, name, most)
+    return str(request.param)
+
+
+@settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=HISTORIES)
+def test_publishing_step_by_step_equals_publishing_all_at_the_end(
+    history: list[list[list[tuple[int, str, str]]]],
+    layout: str,
+    story: Story,
+    batch_of: BatchOf,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    monkeypatch.setattr(publishing, "MOST_ROWS", 4)
-    chance = random.Random(seed)  # noqa: S311 - to be the same each time
-    newest: dict[int, tuple[int, int]] = {}
-    for step in range(6):
-        batch = []
-        for n in chance.sample(range(25), 5):
-            revision, extraction = newest.get(n, (0, 1))
-            again = revision and chance.random() < 0.3
-            newest[n] = (revision, extraction + 1) if again else (revision + 1, 1)
-            address = chance.choice([None, "https://gazette.example/live/"])
-            revision, extraction = newest[n]
-            batch.append(story(n, revision=revision, extraction=extraction, address=address))
-        ids = [one.article_id for one in batch]
-        cluster = Relation(article_id=ids[0], cluster_id=ids[1], relation="exact")
-        lake.commit(batch_of(f"r-{step}", batch, relations=[cluster]), now=NOW)
-        publish(lake, now=NOW)
+    lake = Lake.open(str(tmp_path_factory.mktemp("a lake")), create=True)
+    if layout == "in a bucket":
+        lake.published = InPlace(lake.storage)
+    desk = Desk(lake, story, batch_of)
+    places: dict[str, str] = {}
+    for commits in history:
+        for changes in commits:
+            desk.commit(changes)
+        publish(lake, now=desk.now)
+        places = _places(lake, before=places)
         assert articles_equal_revisions(lake) == []
-    step_by_step = _rows(lake)
-    publish(lake, now=NOW, rebuild=True)
-    anew = _rows(lake)
+    with connect(lake, as_of=desk.now + SOON) as connection:
+        derived = connection.sql("FROM articles").to_arrow_table().to_pylist()
+    step_by_step = desk.rows()
+    publish(lake, now=desk.now, rebuild=True)
+    if layout == "in a bucket":
+        _places(lake, before=places)
+    anew = desk.rows()
+    assert anew == {row["article_id"]: row for row in derived}
     for row in (*step_by_step.values(), *anew.values()):
         row.pop("last_seen")
     assert step_by_step == anew
+
+
+def _places(lake: Lake, *, before: dict[str, str]) -> dict[str, str]:
+    """Return the slot of each article. None has left that where it was `before`."""
+    now = {
+        row["article_id"]: f"{path.split('/')[-2]}/{path.split('/')[-1][:9]}"
+        for path in lake.published.parts() or ()
+        for row in pq.read_table(path, columns=["article_id"], partitioning=None).to_pylist()
+    }
+    assert before.items() <= now.items()
+    return now
+
+
+def test_what_changed_is_found_in_files_without_statistics(
+    published: Lake, story: Story, batch_of: BatchOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lakes, "_STATISTICS", dict.fromkeys(lakes._STATISTICS, ()))
+    published.commit(batch_of("r-2", [story(0, revision=2)]), now=NOW + 2 * SOON)
+    publish(published, now=NOW)
+    assert _rows(published)["story-00000"]["revision"] == 2
 
 
 def test_lost_manifest_is_built_anew(published: Lake) -> None:
