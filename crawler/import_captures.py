@@ -41,6 +41,7 @@ class Importer:
         self._files = files
         self._sites = {site.name: site for site in run.sites}
         self._in_turn = InTurn(at_once=2 * run.settings.workers)
+        run.ingest.ask = self._ask
 
     def note_known(self) -> None:
         """See what the lake holds already: the same address, at that time, with those bytes."""
@@ -67,6 +68,10 @@ class Importer:
             return
         file.imported += 1
         await self._in_turn.add(partial(self._read, page, site))
+
+    async def _ask(self, url: str, site: Site) -> tuple[int, str | None]:
+        """Answer for an old address what the files have of it: a redirect, or nothing (0)."""
+        return self._index.redirect_of(site.name, url) or (0, None)
 
     async def finish(self) -> None:
         """Wait for what was taken in to be read."""

@@ -25,6 +25,8 @@ _SCHEMA = """
         at INTEGER, digest TEXT, ip TEXT, said TEXT, block BLOB, original INTEGER,
         is_known INTEGER DEFAULT 0
     );
+    CREATE TABLE redirects (site TEXT, url TEXT, at INTEGER, status INTEGER, target TEXT);
+    CREATE INDEX by_address ON redirects (site, url);
     CREATE INDEX by_key ON captures (url, at, digest);
     CREATE INDEX by_digest ON captures (digest);
     CREATE INDEX by_record ON captures (record_id);
@@ -105,6 +107,16 @@ class ImportIndex:
                 where=gettempdir(),
                 remedy="free space there, or set TMPDIR to a folder with more",
             ) from error
+
+    def add_redirect(self, found: Found, *, status: int, target: str) -> None:
+        row = (found.site, found.url, _microseconds(found.fetched_at), status, target)
+        self._write("INSERT INTO redirects VALUES (?, ?, ?, ?, ?)", row)
+
+    def redirect_of(self, site: str, url: str) -> tuple[int, str] | None:
+        """Return the status and target of the last redirect that was captured at an address."""
+        sql = "SELECT status, target FROM redirects WHERE site = ? AND url = ? ORDER BY at DESC"
+        row: tuple[int, str] | None = self._base.execute(f"{sql} LIMIT 1", (site, url)).fetchone()
+        return row
 
     def original_of(
         self, *, record_id: str, url: str, fetched_at: datetime | None, digest: str

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from crawler.addresses import key_of
 from crawler.frontier import is_article
@@ -18,7 +18,7 @@ from crawler.import_index import Found, ImportIndex
 from crawler.site import Site
 from pipelines import warc
 from pipelines.errors import ArchiveError
-from pipelines.foreign_http import UnusableError, whole_answer
+from pipelines.foreign_http import UnusableError, head_of, whole_answer
 from pipelines.foreign_warc import Fault, ForeignRecord, open_foreign, records
 from pipelines.model import Kind, Link
 
@@ -131,11 +131,23 @@ class Survey:
             if not self._add_revisit(revisit):
                 self._waiting.append(revisit)
             return
-        answer = whole_answer(record.block or b"", record.headers)
+        try:
+            answer = whole_answer(record.block or b"", record.headers)
+        except UnusableError as unusable:
+            if unusable.reason == "redirect":
+                self._note_redirect(record, found)
+            raise
         if not answer.is_html:
             raise UnusableError("not_html")
         if not self._index.add(replace(found, digest=warc.sha1(answer.payload))):
             raise UnusableError("known")
+
+    def _note_redirect(self, record: ForeignRecord, found: Found) -> None:
+        """Keep where an address led: a story that moved is known again by its old address's word."""
+        head, _ = head_of(record.block or b"")
+        target = next((v for name, v in head.headers if name.lower() == "location"), "")
+        if target:
+            self._index.add_redirect(found, status=head.status, target=urljoin(found.url, target))
 
     def _found(self, record: ForeignRecord, site: Site, said: dict[str, Any]) -> Found:
         if record.is_too_large:

@@ -211,7 +211,7 @@ def test_no_file_is_wrong_use(installation):
 
 
 def test_an_archive_of_another_sitrep_gives_what_it_gave_there(installation, site, tmp_path):
-    """Its hints and the addresses that it asked for come along; its feeds and redirects do not."""
+    """Its hints and the addresses that it asked for come along; its feeds do not."""
     site.entries.append(Entry(path="/old/", title="Story number 1", author="Ada Quay"))
     site.redirect("/old/", "/2024/05/story-1/")
     site.put(story(1, authors=(), published=None), listed=False)
@@ -230,6 +230,22 @@ def test_an_archive_of_another_sitrep_gives_what_it_gave_there(installation, sit
         "discovery": 2, "metadata": 5, "redirect": 1, "warcinfo": 1
     }  # fmt: skip
     assert installation.json("import", *files)["files"][0]["imported"] == 0
+
+
+def test_a_story_that_moved_is_one_article_by_the_word_of_its_old_address(
+    installation, site, tmp_path
+):
+    site.put(story(1), story(2))
+    installation.crawl(site.name)
+    site.redirect(story(1).path, "/2024/06/another-slug/")
+    site.put(story(1, path="/2024/06/another-slug/"))
+    installation.crawl(site.name)
+    rows = "SELECT article_id, url, canonical_url FROM articles ORDER BY url"
+    assert len(installation.rows(rows)) == 2
+    files = [str(one) for one in (tmp_path / "lake" / "warc").rglob("*.warc.gz")]
+    there = settle_in(tmp_path / "there", site)
+    there.json("import", *files)
+    assert there.rows(rows) == installation.rows(rows)
 
 
 def test_what_is_older_than_the_article_is_archived_and_is_no_version(installation, site, tmp_path):
