@@ -143,7 +143,7 @@ class Survey:
             raise UnusableError("known")
 
     def _note_redirect(self, record: ForeignRecord, found: Found) -> None:
-        """Keep where an address led: a story that moved is known again by its old address's word."""
+        """Keep where an address led: by it a story that moved is known again."""
         head, _ = head_of(record.block or b"")
         target = next((v for name, v in head.headers if name.lower() == "location"), "")
         if target:
