@@ -37,7 +37,7 @@ def find_body(
         chosen = [block for region in regions for block in blocks_of(region)]
         return _body(clean_lines(chosen, known=known, furniture=furniture, host=host))
     blocks = blocks_of(root)
-    chosen, text = select_story(root, blocks, h1=h1)
+    chosen, text = select_story(root, blocks, h1=h1, host=host)
     if not chosen:
         chosen = _as_blocks(text, root)
     return _body(clean_lines(chosen, known=known, furniture=furniture, host=host))

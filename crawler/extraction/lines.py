@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
+
+from lxml.html import HtmlElement
 
 from crawler.extraction.blocks import Block
 from crawler.extraction.document import REMOVED, css_path, text_of
+from crawler.extraction.endings import ending_rule
 from crawler.extraction.headline import closeness
 from crawler.extraction.moments import read_dates
 from crawler.extraction.noise import noise, plain_line
@@ -46,12 +50,15 @@ _FOLLOW = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _LONGEST_PEEL, _SENTENCE, _FEWEST_LEFT = 120, 12, 25
+# A line that is more of the story than this is no note at its end.
+_MOST_OF_END = 0.2
 _IS_SOMEONE = re.compile(
     r"\W{0,3}(?:\([^)]{1,40}\) )?(?:is|was|has|covers|writes|reports|works|joined|serves|leads|ist"
     r"|schreibt|arbeitet|est|écrit|es|escribe|è|scrive|jest|pisze|är|je)\b"
 )
+_ENDS_A_SENTENCE = re.compile(r"[.!?…:。！？][\"'”’»)\]]*$")
 _LABEL = re.compile(r"^[^:\n]{2,30}:\s")
-_SHORT, _BRIEF, _TAIL, _FIRST = 40, 12, 4, 3
+_SHORT, _BRIEF, _TAIL, _FIRST, _PULLED = 40, 12, 4, 3, 5
 
 
 @dataclass(slots=True)
@@ -96,9 +103,35 @@ def clean_lines(
             _take(out, block, rule)
         elif block.is_story:
             out.kept.append(block)
-    while out.kept and out.kept[-1].kind == "h":
-        _take(out, out.kept.pop(), "line:heading_without_text")
+    _trim(out, known)
     return out
+
+
+def _trim(out: Cleaned, known: Known) -> None:
+    """Take away what speaks of the story at its two ends, and headings that nothing follows."""
+    whole = sum(block.length for block in out.kept)
+
+    def ends(blocks: list[Block], *, is_tail: bool) -> bool:
+        named = [(one, ending_rule(one, known.authors, is_tail=is_tail)) for one in blocks]
+        found = {id(one): rule for one, rule in named if rule and one.length < _MOST_OF_END * whole}
+        for block in blocks:
+            if rule := found.get(id(block)):
+                _take(out, block, rule)
+        out.kept = [block for block in out.kept if id(block) not in found]
+        return bool(found)
+
+    ends(out.kept[:_FIRST], is_tail=False)
+    _drop_last_headings(out)
+    while ends(out.kept[-_TAIL:], is_tail=True):
+        _drop_last_headings(out)
+
+
+def _drop_last_headings(out: Cleaned) -> None:
+    last = list(takewhile(lambda block: block.kind == "h", reversed(out.kept)))
+    # A list that is told in headings ends in many of them.
+    for block in last if len(last) < _FIRST else ():
+        out.kept.pop()
+        _take(out, block, "line:heading_without_text")
 
 
 def _repeats(blocks: list[Block]) -> set[int]:
@@ -110,7 +143,26 @@ def _repeats(blocks: list[Block]) -> set[int]:
             if (block.kind, block.key) in seen:
                 again.append(block)
             seen.add((block.kind, block.key))
+    again += _pull_quotes(blocks)
     return {id(block) for block in again}
+
+
+def _pull_quotes(blocks: list[Block]) -> list[Block]:
+    """Return the quotations that the story's own paragraphs have too, with who said them below."""
+    story = [block for block in blocks if block.is_story]
+    told = f" {' | '.join(block.key for block in story if block.kind != 'quote')} "
+    quotes = [one for one in story if one.kind == "quote" and one.length >= _PULLED]
+    found = [block for block in quotes if f" {block.key} " in told]
+    boxes = {id(box) for one in found if (box := _quotation(one)) is not None}
+    said_by = [b for b in blocks if b.length <= _BRIEF and id(_quotation(b)) in boxes]
+    return [*found, *said_by]
+
+
+def _quotation(block: Block) -> HtmlElement | None:
+    if block.kind != "quote":
+        return None
+    around = (block.element, *block.element.iterancestors())
+    return next((one for one in around if one.tag == "blockquote"), None)
 
 
 def _peeled(blocks: list[Block], known: Known) -> list[Block]:
@@ -180,7 +232,7 @@ class _Whole:
             rule = None
         is_tail, is_first = index in self.tail, kept < _FIRST
         rule = rule or _whole_line(block, self.known, is_tail=is_tail, is_first=is_first)
-        return rule or _after_promo(block)
+        return rule or _after_promo(block) or _below_picture(block)
 
 
 def _after_promo(block: Block) -> str | None:
@@ -194,6 +246,20 @@ def _after_promo(block: Block) -> str | None:
     is_promo = before.tag == "a" and bool(before.get("href")) and not text_of(before)
     is_sentence = block.length <= _SHORT and not re.search(r"[.!?…][”\"']?\s+\S", block.text)
     return "line:teaser" if is_promo and is_sentence else None
+
+
+def _below_picture(block: Block) -> str | None:
+    """Tell a caption that is a paragraph of its own: a line under a picture, and no sentence."""
+    if block.kind != "p" or block.length > _SHORT or _ENDS_A_SENTENCE.search(block.text):
+        return None
+    element, before = block.element, block.element.getprevious()
+    while before is not None and (before.get(REMOVED) is not None or before.tag in ("br", "meta")):
+        before = before.getprevious()
+    is_strong = next(element.iter("strong", "b", "h1", "h2", "h3"), None) is not None
+    if before is None or is_strong or (element.getprevious() is None and element.text is None):
+        return None
+    is_picture = next(before.iter("img", "picture"), None) is not None and not text_of(before)
+    return "caption" if is_picture else None
 
 
 def _take(out: Cleaned, block: Block, rule: str) -> None:
@@ -312,4 +378,4 @@ def _is_byline(block: Block, plain: str, known: Known, *, is_first: bool) -> boo
     if is_dated and dates:
         return True
     # A date that stands alone under the headline.
-    return bool(dates) and dates[0].end - dates[0].start >= 0.7 * len(block.text)
+    return bool(dates) and dates[0].end - dates[0].start >= 0.6 * len(block.text)

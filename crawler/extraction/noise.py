@@ -25,7 +25,10 @@ class Markup:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """`equals` maps a whole line, as `plain_line` gives it, to its rule; `forms` are for more."""
+    """`equals` maps a whole line, as `plain_line` gives it, to its rule; `forms` are for more.
+
+    `endings` are rule, place ("both" ends of a story, or its "tail") and form of a whole line.
+    """
 
     markup: tuple[Markup, ...]
     printed: tuple[Markup, ...]
@@ -33,6 +36,8 @@ class Noise:
     forms: tuple[tuple[str, re.Pattern[str]], ...]
     also_read: tuple[str, ...]
     dated: tuple[str, ...]
+    endings: tuple[tuple[str, str, re.Pattern[str]], ...]
+    leads_on: re.Pattern[str]
     refusal: dict[str, frozenset[str]]
 
 
@@ -52,6 +57,13 @@ def noise() -> Noise:
         ),
         also_read=_longest_first(lines["also_read"]["starts"]),
         dated=_longest_first(lines["byline"]["starts_dated"]),
+        endings=tuple(
+            (rule, place, re.compile("|".join(d[place]), re.IGNORECASE))
+            for rule, d in data["endings"].items()
+            for place in ("both", "tail")
+            if place in d
+        ),
+        leads_on=re.compile("|".join(data["leads_on"]["starts"]), re.IGNORECASE),
         refusal={k: frozenset(map(plain_line, v)) for k, v in data["refusal"].items()},
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections import Counter
+from urllib.parse import urlsplit
 
 import trafilatura
 from lxml.html import HtmlElement
@@ -27,12 +29,13 @@ _FEWEST_WORDS = 30
 # A shorter line inside a longer text may be there by chance.
 _SURE_WORDS = 5
 _MOST = 0.9
+_SENTENCE_END = re.compile(r"[.!?…。][\"'”’»)\]]*$")
 _LINKED = 0.5
 _LONG = 12
 
 
 def select_story(
-    root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None
+    root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None, host: str = ""
 ) -> tuple[list[Block], str]:
     """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
     text = judged_text(root, blocks) if len(blocks) <= _MOST_BLOCKS else ""
@@ -52,14 +55,15 @@ def select_story(
         for block in blocks
         if _is_under(block.element, region) or _is_under(block.element, whole)
     ]
-    return _with_missed(inside, {id(block) for block in chosen}, region), text
+    return _with_missed(inside, {id(block) for block in chosen}, region, host=host), text
 
 
 def _rather_dense(chosen: list[Block], blocks: list[Block], h1: HtmlElement | None) -> list[Block]:
     """Return the densest box instead of `chosen` where that is mostly other stories' titles."""
-    own = sum(block.length for block in chosen if _is_text(block))
-    dense = _below_headline(_densest(blocks), blocks, h1)
-    text = sum(block.length for block in dense if _is_text(block))
+    own = _prose_words(chosen)
+    candidates = (_densest(blocks), _largest_family(blocks))
+    dense = max((_below_headline(one, blocks, h1) for one in candidates), key=_prose_words)
+    text = _prose_words(dense)
     total = sum(block.length for block in chosen)
     is_titles = own < _LINKED * total and text > _MUCH_MORE * total
     return dense if text > _FEW_WORDS and (is_titles or text > 2 * _MUCH_MORE * total) else chosen
@@ -67,6 +71,26 @@ def _rather_dense(chosen: list[Block], blocks: list[Block], h1: HtmlElement | No
 
 def _is_text(block: Block) -> bool:
     return block.link_share < _LINKED and block.length >= _LONG
+
+
+def _prose_words(blocks: list[Block]) -> int:
+    return sum(block.length for block in blocks if _is_text(block))
+
+
+def _largest_family(blocks: list[Block]) -> list[Block]:
+    """Return the paragraphs that stand in boxes of the same names, the most text of a page.
+
+    A story that is parted into many boxes has no one that holds it alone.
+    """
+    paths = [path_of(block.element) for block in blocks]
+    weights: Counter[str] = Counter()
+    for block, path in zip(blocks, paths, strict=True):
+        if _is_text(block):
+            weights[path] += block.length
+    if not weights:
+        return []
+    [(largest, _)] = weights.most_common(1)
+    return [block for block, path in zip(blocks, paths, strict=True) if path == largest]
 
 
 def _densest(blocks: list[Block]) -> list[Block]:
@@ -183,7 +207,9 @@ def path_of(element: HtmlElement) -> str:
     return ">".join(f"{one.tag}.{one.get('class') or ''}" for one in reversed(steps))
 
 
-def _with_missed(blocks: list[Block], chosen: set[int], region: HtmlElement) -> list[Block]:
+def _with_missed(
+    blocks: list[Block], chosen: set[int], region: HtmlElement, *, host: str
+) -> list[Block]:
     """Mark as story what trafilatura took, and what it dropped though it looks like its own."""
     marked = [index for index, block in enumerate(blocks) if id(block) in chosen]
     if not marked:
@@ -194,10 +220,29 @@ def _with_missed(blocks: list[Block], chosen: set[int], region: HtmlElement) -> 
     span = range(marked[0], marked[-1])
     for index, block in enumerate(blocks):
         block.is_story = id(block) in chosen or (
-            block.link_share < _LINKED
+            _may_be_missed(block, host)
             and _is_missed(block, paths, parents, is_between=index in span, region=region)
         )
     return blocks
+
+
+def _may_be_missed(block: Block, host: str) -> bool:
+    """Tell whether its links let a block be story: a sentence may be one, and so may a heading."""
+    if block.kind == "h":
+        return block.link_share < _LINKED or not any(is_on_site(one, host) for one in block.links)
+    is_sentence = block.length >= _SURE_WORDS and bool(_SENTENCE_END.search(block.text))
+    return block.link_share < (_MOST if is_sentence and block.kind == "p" else _LINKED)
+
+
+def is_on_site(link: tuple[str, str], host: str) -> bool:
+    """Tell a link to another page of the site from one within the page, or off the site."""
+    target = urlsplit(link[1].strip())
+    is_page = target.scheme in ("", "http", "https") and len(target.path) > 1
+    return is_page and (not target.netloc or _bare(target.netloc) == _bare(host))
+
+
+def _bare(netloc: str) -> str:
+    return netloc.lower().removeprefix("www.")
 
 
 def _is_missed(
