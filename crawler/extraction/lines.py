@@ -58,7 +58,7 @@ _IS_SOMEONE = re.compile(
 )
 _ENDS_A_SENTENCE = re.compile(r"[.!?…:。！？][\"'”’»)\]]*$")
 _LABEL = re.compile(r"^[^:\n]{2,30}:\s")
-_SHORT, _BRIEF, _TAIL, _FIRST, _PULLED = 40, 12, 4, 3, 5
+_SHORT, _CAPTION, _BRIEF, _TAIL, _FIRST, _PULLED = 40, 25, 12, 4, 3, 5
 
 
 @dataclass(slots=True)
@@ -250,7 +250,7 @@ def _after_promo(block: Block) -> str | None:
 
 def _below_picture(block: Block) -> str | None:
     """Tell a caption that is a paragraph of its own: a line under a picture, and no sentence."""
-    if block.kind != "p" or block.length > _SHORT or _ENDS_A_SENTENCE.search(block.text):
+    if block.kind != "p" or block.length > _CAPTION or _ENDS_A_SENTENCE.search(block.text):
         return None
     element, before = block.element, block.element.getprevious()
     while before is not None and (before.get(REMOVED) is not None or before.tag in ("br", "meta")):

@@ -60,12 +60,13 @@ def select_story(
 
 def _rather_dense(chosen: list[Block], blocks: list[Block], h1: HtmlElement | None) -> list[Block]:
     """Return the densest box instead of `chosen` where that is mostly other stories' titles."""
-    own = _prose_words(chosen)
-    candidates = (_densest(blocks), _largest_family(blocks))
+    total = sum(block.length for block in chosen)
+    is_of_titles = _prose_words(chosen) < _LINKED * total
+    # Only beside titles: readers' comments are the largest family of many a page.
+    candidates = [_densest(blocks), *([_largest_family(blocks)] if is_of_titles else [])]
     dense = max((_below_headline(one, blocks, h1) for one in candidates), key=_prose_words)
     text = _prose_words(dense)
-    total = sum(block.length for block in chosen)
-    is_titles = own < _LINKED * total and text > _MUCH_MORE * total
+    is_titles = is_of_titles and text > _MUCH_MORE * total
     return dense if text > _FEW_WORDS and (is_titles or text > 2 * _MUCH_MORE * total) else chosen
 
 
