@@ -122,8 +122,19 @@ def _trim(out: Cleaned, known: Known) -> None:
 
     ends(out.kept[:_FIRST], is_tail=False)
     _drop_last_headings(out)
-    while ends(out.kept[-_TAIL:], is_tail=True):
+    while ends(_below_the_story(out.kept, known), is_tail=True):
         _drop_last_headings(out)
+
+
+def _below_the_story(kept: list[Block], known: Known) -> list[Block]:
+    """Return the last lines up to the story's own last paragraph: no line above it is an end."""
+
+    def is_own(block: Block) -> bool:
+        is_short = block.length <= _BRIEF and block.kind != "quote"
+        return not is_short and ending_rule(block, known.authors, is_tail=True) is None
+
+    below = takewhile(lambda block: not is_own(block), reversed(kept[-_TAIL:]))
+    return list(below)[::-1]
 
 
 def _drop_last_headings(out: Cleaned) -> None:
