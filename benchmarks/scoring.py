@@ -102,7 +102,7 @@ def score(truth: Mapping[str, Any], reading: Reading) -> Score:
         fields["date"] = is_same_day(published, moment(reading.date_published))
     if "with" in truth:
         return Score(body=_snippets(truth, reading), is_by_snippets=True, fields=fields)
-    want = _true_body(truth, reading.article_body)
+    want = true_body(truth, reading.article_body)
     fields["exact"] = words(want) == words(reading.article_body)
     return Score(body=_shingled(want, reading), is_by_snippets=False, fields=fields)
 
@@ -159,7 +159,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _true_body(truth: Mapping[str, Any], given: str) -> str:
+def true_body(truth: Mapping[str, Any], given: str) -> str:
     """Return the true text; an optional paragraph is part of it only where it was taken."""
     if "paras" not in truth:
         return str(truth["text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -15,8 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.scoring import Counts, Reading, score, summarise
+from pipelines.model import Article, RemovedBlock
 
 CHECKOUT = Path(__file__).parents[1]
+# The benchmarks are scripts, which find each other beside themselves.
+sys.path.append(str(CHECKOUT / "benchmarks"))
+causes, floors = (importlib.import_module(name) for name in ("causes", "floors"))
 NEWS = ("zyte", "fundus80", "atf", "fixtures")
 
 
@@ -183,6 +188,84 @@ def test_extraction_benchmark_fails_where_the_news_mean_falls(tmp_path: Path) ->
 def test_extraction_benchmark_says_that_it_was_skipped_without_data() -> None:
     _, said = run("extraction.py")
     assert said == {"skipped": "SITREP_BENCH_DATA is not set"}
+
+
+# The floors
+
+
+def test_articles_are_read_as_well_as_they_ever_were() -> None:
+    """Every figure on the public sets, against `benchmarks/floors.toml`."""
+    folder = os.environ.get("SITREP_BENCH_DATA")
+    if not folder:
+        pytest.skip("SITREP_BENCH_DATA names no folder with the public sets")
+    status, said = run("extraction.py", "--gate", check=False, SITREP_BENCH_DATA=folder)
+    if "skipped" in said:
+        pytest.skip(said["skipped"])
+    assert (status, said["below"]) == (0, [])
+
+
+FIGURES = {"zyte": {"F1": 97.0, "exact": 50.0}, "news": {"F1": 96.5}}
+
+
+@pytest.fixture
+def floors_file(tmp_path: Path) -> Path:
+    (tmp_path / "zyte.parquet").write_bytes(b"pages")
+    file = tmp_path / "floors.toml"
+    file.write_text('lowered = []\n[corpus]\nzyte = ""\n[floors.news]\nF1 = 96.0\n')
+    assert floors.pin(FIGURES, tmp_path, lower=None, file=file) == []
+    return file
+
+
+def test_floor_rises_with_the_figures_and_a_figure_below_it_is_named(floors_file: Path) -> None:
+    assert floors.pinned(floors_file) == FIGURES
+    assert floors.fallen(FIGURES, floors_file) == []
+    worse = {"zyte": {"F1": 96.9, "exact": 50.0}, "news": {"F1": 96.5}}
+    [said] = floors.fallen(worse, floors_file)
+    assert said.startswith("zyte F1: 96.90")
+
+
+def test_floor_is_lowered_only_by_a_line_that_the_changelog_has(floors_file: Path) -> None:
+    worse = {"zyte": {"F1": 96.9, "exact": 50.0}, "news": {"F1": 96.5}}
+    folder = floors_file.parent
+    assert floors.pin(worse, folder, lower=None, file=floors_file)
+    assert floors.pin(worse, folder, lower="No such line.", file=floors_file)
+    assert floors.pinned(floors_file) == FIGURES
+    line = "Articles come out clean"
+    assert floors.pin(worse, folder, lower=line, file=floors_file) == []
+    assert floors.pinned(floors_file)["zyte"]["F1"] == 96.9
+    assert line in floors_file.read_text()
+
+
+def test_floors_are_those_of_the_very_pages_that_they_were_measured_on(floors_file: Path) -> None:
+    folder = floors_file.parent
+    assert floors.other_corpus(folder, floors_file) == []
+    (folder / "zyte.parquet").write_bytes(b"other pages")
+    assert floors.other_corpus(folder, floors_file) == ["zyte"]
+
+
+# Why a body is not exact
+
+
+def test_inexact_body_is_put_down_to_what_the_truth_counts_in() -> None:
+    story = "The yard launched a second patrol boat on Monday, and a third is to follow in May."
+    noise = "A list of other stories that nobody asked for here."
+    article = Article(
+        url="https://gazette.example/1",
+        article_body=story,
+        description="What the yard did this spring, in one sentence.",
+        removed_blocks=(
+            RemovedBlock(text="The boat at sea. Photo: A. Quay", rule="caption", selector="p"),
+        ),
+    )
+    caption = "The boat at sea. Photo: A. Quay"
+    for text, cause in (
+        (story, None),
+        (f"{article.description}\n\n{story}", "the truth counts in: standfirst"),
+        (f"{story}\n\n{caption}", "the truth counts in: caption"),
+        (f"{story}\n\n{noise}", "text missing"),
+        (story.partition(",")[0], "text too much"),
+    ):
+        assert causes.cause_of({"text": text}, article) == cause
 
 
 def test_throughput_benchmark_gets_every_article_on_both_sides() -> None:

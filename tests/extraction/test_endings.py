@@ -10,16 +10,16 @@ URL = "https://harbour.example/2026/11/convoy-leaves-port/"
 HEADLINE = "First convoy of the winter leaves port"
 STORY = (
     (
-        "The first convoy of the winter left the port on Tuesday with nine ships, two of them carrying "
-        "bridging equipment for the brigade in the north, the harbour master said."
+        "The first convoy of the winter left the port on Tuesday with nine ships, two of them "
+        "carrying bridging equipment for the brigade in the north, the harbour master said."
     ),
     (
-        "It is expected to reach the strait by Friday, weather permitting, and to be met there by a "
-        "frigate and two patrol boats that have waited since the weekend for the ice to break."
+        "It is expected to reach the strait by Friday, weather permitting, and to be met there by "
+        "a frigate and two patrol boats that have waited since the weekend for the ice to break."
     ),
     (
-        "Insurers had asked for the escort after a tug was damaged last month, and the ministry agreed "
-        "to it on condition that the owners share the cost of the fuel for the frigate."
+        "Insurers had asked for the escort after a tug was damaged last month, and the ministry "
+        "agreed to it on condition that the owners share the cost of the fuel for the frigate."
     ),
     (
         "A second convoy of six is to follow in the first week of December, and a third one if the "
