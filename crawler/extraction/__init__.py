@@ -139,7 +139,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
     removals += prune_printed(root, story)
     body = find_body(
         root,
-        known=Known(headline, described, named.byline, named.authors),
+        known=Known(headline, described, named.byline, named.authors, h1),
         regions=_regions(root, given),
         url=given.url,
         h1=h1,

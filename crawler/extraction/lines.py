@@ -78,6 +78,7 @@ class Known:
     description: str | None = None
     byline: str | None = None
     authors: tuple[str, ...] = ()
+    h1: HtmlElement | None = None
 
 
 def clean_lines(
@@ -93,7 +94,8 @@ def clean_lines(
     expects_link = False
     for index, block in enumerate(story.blocks):
         rule = story.rule_of_place(index)
-        if rule is None and expects_link and _is_link(block):
+        is_told = (expects_link and _is_link(block)) or id(block) in story.announced
+        if rule is None and is_told:
             rule = "line:also_read"
         else:
             rule = rule or _also_read(block, story.blocks[index + 1 : index + 2])
@@ -126,6 +128,11 @@ def _trim(out: Cleaned, known: Known) -> None:
         _drop_last_headings(out)
 
 
+def _is_empty_heading(block: Block) -> bool:
+    # What ends in a full stop is a sentence in a heading's clothes.
+    return block.kind == "h" and not (block.text.endswith(".") and block.length > _FIRST)
+
+
 def _below_the_story(kept: list[Block], known: Known) -> list[Block]:
     """Return the last lines up to the story's own last paragraph: no line above it is an end."""
 
@@ -138,11 +145,28 @@ def _below_the_story(kept: list[Block], known: Known) -> list[Block]:
 
 
 def _drop_last_headings(out: Cleaned) -> None:
-    last = list(takewhile(lambda block: block.kind == "h", reversed(out.kept)))
+    last = list(takewhile(_is_empty_heading, reversed(out.kept)))
     # A list that is told in headings ends in many of them.
     for block in last if len(last) < _FIRST else ():
         out.kept.pop()
         _take(out, block, "line:heading_without_text")
+
+
+def _announced(blocks: list[Block]) -> set[int]:
+    """Return the ids of a label such as "Read next:" and of the list below it, all of links."""
+    found: set[int] = set()
+    for place, block in enumerate(blocks[:-1]):
+        group = blocks[place + 1].group
+        if block.links or group is None or plain_line(block.text) not in noise().also_read:
+            continue
+        items = _items(blocks[place + 1 :], group)
+        if all(one.kind == "li" and one.links for one in items):
+            found.update(id(one) for one in (block, *items))
+    return found
+
+
+def _items(blocks: list[Block], group: HtmlElement) -> list[Block]:
+    return list(takewhile(lambda block: block.group is group, blocks))
 
 
 def _repeats(blocks: list[Block]) -> set[int]:
@@ -220,6 +244,7 @@ class _Whole:
         self.tail = set(stories[-_TAIL:])
         self.teasers = find_teasers(blocks, host=host)
         self.repeated = _repeats(blocks)
+        self.announced = _announced(blocks)
         self.length = sum(blocks[index].length for index in stories)
 
     def rule_of_place(self, index: int) -> str | None:
@@ -243,7 +268,10 @@ class _Whole:
             rule = None
         is_tail, is_first = index in self.tail, kept < _FIRST
         rule = rule or _whole_line(block, self.known, is_tail=is_tail, is_first=is_first)
-        return rule or _after_promo(block) or _below_picture(block)
+        rule = rule or _after_promo(block)
+        # A page of pictures tells its story in what stands below them.
+        is_all = self.length - block.length < _FEWEST_LEFT
+        return rule or (None if is_all else _below_picture(block))
 
 
 def _after_promo(block: Block) -> str | None:
@@ -316,6 +344,8 @@ def _begins(plain: str, phrase: str) -> bool:
 
 
 def _repeated(block: Block, place: int, known: Known, following: list[Block]) -> str | None:
+    if block.element is known.h1:
+        return "headline_repeated"
     is_title = block.kind == "h" or block.length >= _FIRST
     if known.headline and place < _FIRST and is_title:
         if block.key and block.key == " ".join(_words(known.headline)):
