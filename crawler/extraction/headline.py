@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 
 from lxml.html import HtmlElement
 
@@ -18,7 +19,8 @@ _CLASS_HINT = re.compile(
     r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE
 )
 _CLOSE = 0.6
-_LONGEST_KICKER, _SHORTEST_TITLE = 3, 4
+_LONGEST_KICKER, _SHORTEST_TITLE, _LONGEST_OVERLINE = 3, 4, 5
+_SEAM = re.compile(r"[^:/]{2,60}[:/] ")
 
 
 def find_h1(root: HtmlElement, *, metadata: Metadata, jsonld: JsonLd) -> HtmlElement | None:
@@ -70,13 +72,21 @@ def find_headline(
     witnesses = [t for t in (shared, jsonld.headline, metadata.title, hint) if t]
     if h1 is not None:
         printed = printed_title(h1, [without_site(one, names) for one in witnesses])
-        is_close = any(closeness(printed, one) >= _CLOSE for one in witnesses)
+        is_close = any(
+            closeness(printed, one) >= _CLOSE or _is_part(printed, one) for one in witnesses
+        )
         if is_close or not witnesses or _is_sole_title(h1, printed, names):
             return without_site(printed, names) if len(printed) < 400 else printed[:400]
     for candidate in (jsonld.headline, shared, metadata.title, hint):
         if candidate:
             return without_site(candidate, names)
     return text_of(h1) if h1 is not None else None
+
+
+def _is_part(printed: str, witness: str) -> bool:
+    """Tell a short headline, before whose site's name a title has a dash or a bar."""
+    first = _PARTING.split(witness)[0]
+    return first != witness and bool(tokens(first)) and tokens(first) == tokens(printed)
 
 
 def _is_sole_title(h1: HtmlElement, printed: str, names: list[str]) -> bool:
@@ -94,14 +104,30 @@ def printed_title(h1: HtmlElement, witnesses: list[str]) -> str:
     printed = text_of(h1)
     spaced = " ".join(" ".join(str(part) for part in h1.itertext()).split())
     words = tokens(spaced)
+    # "Opinion | A bridge falls": what a bar parts is the name of a section.
+    told = [one for one in witnesses if tokens(one) == words and " | " not in one]
+    if whole := next(iter(told), None):
+        return spaced if tokens(printed) == words else whole
+    if named := _with_kicker(words, witnesses):
+        return named
     for witness in witnesses:
         title = tokens(witness)
         extra = len(words) - len(title)
         if len(title) >= 3 and 0 < extra <= _LONGEST_KICKER and words[extra:] == title:
             return witness
-    if any(tokens(one) == words for one in witnesses):
-        return spaced
     return printed
+
+
+def _with_kicker(words: list[str], witnesses: list[str]) -> str | None:
+    """Return the headline with the words set over it, where the page's own data agree on both.
+
+    "Fleet: Yard delivers a frigate" stands in two boxes, of which only one is the heading.
+    """
+    told = [one for one in witnesses if _SEAM.match(one) and tokens(one)[-len(words) :] == words]
+    counts = Counter(" ".join(tokens(one)) for one in told)
+    same = [one for one in told if counts[" ".join(tokens(one))] > 1]
+    is_short = bool(same) and len(tokens(same[0])) - len(words) <= _LONGEST_OVERLINE
+    return same[0] if is_short else None
 
 
 def without_site(title: str, names: list[str]) -> str:
