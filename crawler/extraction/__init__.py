@@ -133,6 +133,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
         jsonld=jsonld,
         publisher=given.publisher,
         hints=given.hints.authors,
+        h1=h1,
     )
     dates = _dates(root, given, metadata, jsonld, h1)
     described = find_description(root, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)

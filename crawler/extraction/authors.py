@@ -1,10 +1,11 @@
-"""Who wrote it: people are authors; a desk or the site's own name is a byline."""
+"""Who wrote it: people are authors, else an agency; a desk or the site's own name is a byline."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lxml.html import HtmlElement
 
@@ -15,14 +16,16 @@ from pipelines.fingerprint import tokens
 
 _BY = re.compile(
     r"^\W*(?:(?:written|posted|story|reported|report) by|authors?\s*:|autor(?:in|en)?\s*:"
+    r"|autor(?:in)?/-?autor(?:in)?\s*:?"
     r"|texte?\s*:|by\s*:|by\b"
     r"|view all posts by|all posts by|more from"
     r"|von\b|par\b|por\b"
+    r"|(?:\w+\s){1,2}(?:by|von|par|por)\s(?=(?-i:[^\W\d_a-z]))"
     r"|di\b|του\b|της\b|Автор\s*:|автор\b|Yazar\s*:)\s*",
     re.IGNORECASE,
 )
 _AND = re.compile(
-    r"\s*(?:;|\||&|\band\b|\bund\b|(?-i:\bet\b|\by\b|\be\b)|\bκαι\b|\bта\b|\bі\b|\bи\b|,)\s*",
+    r"\s*(?:;|\||&|\band\b|\bund\b|(?-i:\bet\b|\by\b|\be\b)|/|\bκαι\b|\bта\b|\bі\b|\bи\b|,)\s*",
     re.IGNORECASE,
 )
 _ROLE = re.compile(
@@ -33,7 +36,7 @@ _ROLE = re.compile(
 _DESK = re.compile(
     r"\b(newsroom|staff|\w*desk|editors?|editorial|team|redaktion|rédaction|redaction|redacción"
     r"|redakcja|redazione|redação|news service|newswire|press release|admin|administrator|agencies"
-    r"|agency|reporters?|correspondents?|web|wire|online|contributors?|bureau|webmaster"
+    r"|agency|agenturen|agences|agencias|journalist\w*|redakteur\w*|periodista|giornalista|reporters?|correspondents?|web|wire|online|contributors?|bureau|webmaster"
     r"|редакц\w*|агентств\w*|редакція|σύνταξη|συντακτική|ομάδα)\b",
     re.IGNORECASE,
 )
@@ -58,6 +61,23 @@ _AGENCIES = frozenset(
         "bloomberg",
         "dpa-afx",
         "press association",
+        "agence france presse",
+        "sid",
+        "sda",
+        "epd",
+        "kna",
+        "tt",
+        "ritzau",
+        "ntb",
+        "belga",
+        "anp",
+        "lusa",
+        "canadian press",
+        "the canadian press",
+        "united press international",
+        "deutsche presse agentur",
+        "kyodo news",
+        "kyodo",
         "associated press",
         "the associated press",
         "ria novosti",
@@ -88,6 +108,14 @@ _AUTHOR_PAGE = re.compile(
 _LINE_END = re.compile(r"\s*(?:[|•·]|\d|\bupdated\b|\bpublished\b|\bposted\b)", re.IGNORECASE)
 _PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))
 _LONGEST_NAME, _LONGEST_BYLINE = 60, 200
+# "By Ada Quay" in a line of its own, so near to the headline (in elements) that it is the story's.
+_BEGINS_BYLINE = re.compile(
+    r"(?:by|von|par|por|autor(?:in)?(?:/-?autor(?:in)?)?:?|author:|auteur:|автор:?)\s+"
+    r"(?-i:[^\W\d_a-z])",
+    re.IGNORECASE,
+)
+_BEFORE_H1, _AFTER_H1, _LONGEST_LINE, _MOST_PARTS = 15, 40, 8, 4
+_SURE_NAME, _STORY_WORDS = 6, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +131,13 @@ def find_credits(
     jsonld: JsonLd,
     publisher: str | None,
     hints: tuple[str, ...],
+    h1: HtmlElement | None = None,
 ) -> Credits:
-    """Read the people from JSON-LD, then meta tags, then the printed line, then the feed."""
+    """Read the people from JSON-LD, then meta tags, then the printed line, then the feed.
+
+    Where none of these names any, from lines by the headline that begin as a byline does, or link
+    to an author's page; and then an agency that is named as the author.
+    """
     house = {
         " ".join(tokens(n))
         for n in (publisher, metadata.first("og:site_name"), jsonld.publisher)
@@ -120,8 +153,55 @@ def find_credits(
         if len(people) > len(found) and set(people) >= set(found):
             found = people
     fallback = [*jsonld.authors, *jsonld.organizations, *from_meta(metadata), *hints]
-    byline = next(iter([*printed, *fallback]), None)
+    beside = lines_beside(root, h1) if not found else []
+    found = found or people_of(beside, house)
+    # Beside people only where the page's own data name it as they name them.
+    told = [*jsonld.authors, *jsonld.organizations] if found else [*fallback, *printed]
+    found += [one for one in agencies_in(told, house) if one not in found]
+    byline = next(iter([*printed, *fallback, *beside]), None)
     return Credits(authors=tuple(found), byline=byline)
+
+
+def agencies_in(lines: Iterable[str], house: set[str]) -> list[str]:
+    """Return the first news agency that a line names as the author, unless it is the site itself.
+
+    >>> agencies_in(["By Associated Press", "Reuters"], set())
+    ['Associated Press']
+    """
+    for line in lines:
+        for part in _AND.split(_BY.sub("", line.strip())):
+            name, plain = part.strip(" .,()"), " ".join(tokens(part))
+            if plain in _AGENCIES and plain not in house:
+                return [name]
+    return []
+
+
+def lines_beside(root: HtmlElement, h1: HtmlElement | None) -> list[str]:
+    """Return the lines close to the headline that name an author without a class that says so."""
+    if h1 is None:
+        return []
+    elements = list(visible(root))
+    at = next((place for place, one in enumerate(elements) if one is h1), None)
+    if at is None:
+        return []
+    below = takewhile(lambda one: not _is_story(one), elements[at : at + _AFTER_H1])
+    near = [*elements[max(0, at - _BEFORE_H1) : at], *below]
+    return [text for one in near if (text := _line_of_authors(one))]
+
+
+def _is_story(element: HtmlElement) -> bool:
+    return element.tag == "p" and len(text_of(element).split()) >= _STORY_WORDS
+
+
+def _line_of_authors(element: HtmlElement) -> str | None:
+    if element.tag == "a":
+        is_author = bool(_AUTHOR_PAGE.search(element.get("href") or ""))
+        return text_of(element) or None if is_author else None
+    if element.tag not in ("p", "span", "div", "li", "address") or len(element) > _MOST_PARTS:
+        return None
+    text = text_of(element)
+    is_short = len(text.split()) <= _LONGEST_LINE
+    return text if is_short and _BEGINS_BYLINE.match(text) else None
 
 
 def from_meta(metadata: Metadata) -> list[str]:
@@ -202,6 +282,9 @@ def _people_in(line: str, house: set[str]) -> Iterable[str]:
 def is_person(name: str, house: set[str]) -> bool:
     plain = " ".join(tokens(name))
     if not plain or plain in house or plain in _AGENCIES or len(name) > _LONGEST_NAME:
+        return False
+    # "Gazette North", and "Gazette November" where a date was cut from the line.
+    if any(plain.startswith(f"{one} " if len(one) < _SURE_NAME else one) for one in house):
         return False
     if _NOT_A_NAME.search(name.lower()) or _DESK.search(name) or _ROLE.search(name):
         return False
