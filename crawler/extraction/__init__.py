@@ -15,6 +15,7 @@ from crawler.extraction.body import Body, find_body
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse
 from crawler.extraction.forms import prune_forms
+from crawler.extraction.further_pages import next_page
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -280,7 +281,8 @@ def _with_metadata(article: Article, read: _Reading, given: _Given) -> Article:
         keywords=_keywords(metadata, jsonld, hints),
         image_url=_image(metadata, jsonld, hints, given.url),
         is_accessible_for_free=free,
-        is_truncated=access.is_truncated(
+        is_truncated=next_page(read.root, given.url) is not None
+        or access.is_truncated(
             read.root, body=article.article_body, words=article.word_count, free=free, jsonld=jsonld
         ),
     )

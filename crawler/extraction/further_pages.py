@@ -1,0 +1,73 @@
+"""Whether a story goes on at another address: its second page, its third."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from lxml.html import HtmlElement
+
+from crawler.extraction.document import text_of
+from crawler.extraction.metadata import absolute
+
+# What WordPress, Drupal and others put behind the address of a story's further pages.
+_SUFFIX = re.compile(r"(?:/(?:page|seite|p)?[-/]?(\d{1,2})|[-_,](?:page|seite|p)?-?(\d{1,2}))/?")
+_NUMBERED = frozenset(("page", "p", "pg", "seite", "pagina", "strona", "start"))
+_LINKS = frozenset(
+    ("page-links", "post-page-numbers", "page-link", "pagelink", "multipage", "article-pagination")
+)
+
+
+def next_page(root: HtmlElement, url: str) -> str | None:
+    """Return the address of the page after this one of the same story, or None.
+
+    Only an address that is this one's with a number behind it: a theme also calls the story
+    that was published next `rel=next`.
+    """
+    for href in _candidates(root):
+        address = absolute(href, url)
+        if address and _number(address, url) == (_own_number(url) or 1) + 1:
+            return address
+    return None
+
+
+def _candidates(root: HtmlElement) -> Iterator[str]:
+    for element in root.iter("link", "a"):
+        href = element.get("href")
+        if href and ("next" in (element.get("rel") or "").lower().split() or _is_pager(element)):
+            yield href
+
+
+def _is_pager(link: HtmlElement) -> bool:
+    """Tell a link in a story's own pager, whose text is a number or next to nothing."""
+    if link.tag != "a" or len(text_of(link)) > 20:
+        return False
+    around = (link, *list(link.iterancestors())[:3])
+    return any(_LINKS & set((one.get("class") or "").lower().split()) for one in around)
+
+
+def _number(address: str, url: str) -> int | None:
+    """Return the number that makes `url` its own further page at `address`."""
+    there, here = urlsplit(address), urlsplit(url)
+    if there.netloc != here.netloc:
+        return None
+    base = _base(here.path)
+    if there.path.rstrip("/") == here.path.rstrip("/"):
+        added = set(parse_qsl(there.query)) - set(parse_qsl(here.query))
+        numbers = [v for name, v in added if name.lower() in _NUMBERED and v.isdigit()]
+        return int(numbers[0]) if len(added) == len(numbers) == 1 else None
+    found = _SUFFIX.fullmatch(there.path[len(base) :]) if there.path.startswith(base) else None
+    return int(found[1] or found[2]) if found and base else None
+
+
+def _own_number(url: str) -> int | None:
+    path = urlsplit(url).path
+    found = _SUFFIX.fullmatch(path[len(_base(path)) :])
+    return int(found[1] or found[2]) if found else None
+
+
+def _base(path: str) -> str:
+    """Return the path of the first page: without a small number, and a slash, behind it."""
+    path = path.rstrip("/")
+    return re.sub(r"/(?:page[-/])?[2-9]$|/(?:page[-/])[1-9]\d?$", "", path)
