@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
+from lxml import etree
 from lxml.html import HtmlElement
 
 from crawler.extraction.document import text_of
@@ -17,6 +18,13 @@ _NUMBERED = frozenset(("page", "p", "pg", "seite", "pagina", "strona", "start"))
 _LINKS = frozenset(
     ("page-links", "post-page-numbers", "page-link", "pagelink", "multipage", "article-pagination")
 )
+_NEXT = etree.XPath("//*[self::link or self::a][@rel = 'next']")
+_PAGERS = etree.XPath(
+    "//*[contains(@class, 'page') and (contains(@class, 'page-link') or contains(@class, 'pagelink')"
+    " or contains(@class, 'post-page') or contains(@class, 'multipage')"
+    " or contains(@class, 'article-pagination'))]"
+)
+_LONGEST_LABEL = 20
 
 
 def next_page(root: HtmlElement, url: str) -> str | None:
@@ -33,18 +41,14 @@ def next_page(root: HtmlElement, url: str) -> str | None:
 
 
 def _candidates(root: HtmlElement) -> Iterator[str]:
-    for element in root.iter("link", "a"):
-        href = element.get("href")
-        if href and ("next" in (element.get("rel") or "").lower().split() or _is_pager(element)):
-            yield href
-
-
-def _is_pager(link: HtmlElement) -> bool:
-    """Tell a link in a story's own pager, whose text is a number or next to nothing."""
-    if link.tag != "a" or len(text_of(link)) > 20:
-        return False
-    around = (link, *list(link.iterancestors())[:3])
-    return any(_LINKS & set((one.get("class") or "").lower().split()) for one in around)
+    for element in _NEXT(root):
+        yield element.get("href") or ""
+    # A story's own pager, whose links are numbers or next to nothing.
+    for pager in _PAGERS(root):
+        if _LINKS & set((pager.get("class") or "").lower().split()):
+            for link in pager.iter("a"):
+                if len(text_of(link)) <= _LONGEST_LABEL:
+                    yield link.get("href") or ""
 
 
 def _number(address: str, url: str) -> int | None:
