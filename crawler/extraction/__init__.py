@@ -15,7 +15,7 @@ from crawler.extraction.body import Body, find_body
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse
 from crawler.extraction.forms import prune_forms
-from crawler.extraction.further_pages import next_page
+from crawler.extraction.further_pages import may_have_pages, next_page
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -68,6 +68,7 @@ def extract(
         hints=hints or NO_HINTS,
         fetched_at=fetched_at,
         furniture=furniture,
+        may_go_on=may_have_pages(html),
     )
     # lxml makes an element's Python object anew whenever nobody holds it: hold them all.
     held = list(root.iter())
@@ -86,6 +87,7 @@ class _Given:
     hints: Hints
     fetched_at: datetime | None
     furniture: Furniture | None
+    may_go_on: bool
 
     @property
     def publisher(self) -> str | None:
@@ -281,7 +283,7 @@ def _with_metadata(article: Article, read: _Reading, given: _Given) -> Article:
         keywords=_keywords(metadata, jsonld, hints),
         image_url=_image(metadata, jsonld, hints, given.url),
         is_accessible_for_free=free,
-        is_truncated=next_page(read.root, given.url) is not None
+        is_truncated=(given.may_go_on and next_page(read.root, given.url) is not None)
         or access.is_truncated(
             read.root, body=article.article_body, words=article.word_count, free=free, jsonld=jsonld
         ),

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from lxml import etree
 from lxml.html import HtmlElement
 
 from crawler.extraction.document import text_of
@@ -18,11 +17,9 @@ _NUMBERED = frozenset(("page", "p", "pg", "seite", "pagina", "strona", "start"))
 _LINKS = frozenset(
     ("page-links", "post-page-numbers", "page-link", "pagelink", "multipage", "article-pagination")
 )
-_NEXT = etree.XPath("//*[self::link or self::a][@rel = 'next']")
-_PAGERS = etree.XPath(
-    "//*[contains(@class, 'page') and (contains(@class, 'page-link') or contains(@class, 'pagelink')"
-    " or contains(@class, 'post-page') or contains(@class, 'multipage')"
-    " or contains(@class, 'article-pagination'))]"
+# Most pages have none of these words, and then their tree need not be looked through.
+_SIGNS = re.compile(
+    rb"rel=[\"']?next|page-?links?\b|post-page-numbers|multipage|article-pagination", re.IGNORECASE
 )
 _LONGEST_LABEL = 20
 
@@ -40,15 +37,23 @@ def next_page(root: HtmlElement, url: str) -> str | None:
     return None
 
 
+def may_have_pages(html: bytes) -> bool:
+    """Tell whether a page's source has a sign of further pages."""
+    return bool(_SIGNS.search(html))
+
+
 def _candidates(root: HtmlElement) -> Iterator[str]:
-    for element in _NEXT(root):
-        yield element.get("href") or ""
-    # A story's own pager, whose links are numbers or next to nothing.
-    for pager in _PAGERS(root):
-        if _LINKS & set((pager.get("class") or "").lower().split()):
-            for link in pager.iter("a"):
-                if len(text_of(link)) <= _LONGEST_LABEL:
-                    yield link.get("href") or ""
+    for element in root.iter("link", "a"):
+        href = element.get("href")
+        if href and ("next" in (element.get("rel") or "").lower().split() or _is_pager(element)):
+            yield href
+
+
+def _is_pager(link: HtmlElement) -> bool:
+    """Tell a link in a story's own pager, whose text is a number or next to nothing."""
+    around = (link, *list(link.iterancestors())[:3])
+    is_in_pager = any(_LINKS & set((one.get("class") or "").lower().split()) for one in around)
+    return link.tag == "a" and is_in_pager and len(text_of(link)) <= _LONGEST_LABEL
 
 
 def _number(address: str, url: str) -> int | None:
