@@ -65,6 +65,16 @@ def teaser(*ns: int) -> str:
     return f'<div class="qx-lee">{cards}</div>'
 
 
+def pictures(*ns: int) -> str:
+    """Return a box of pictures that lead to other stories, each with a sentence that does not."""
+    cards = "".join(
+        f'<p><a href="/quays/{n}-at-the-slip"><img src="/{n}.jpg" alt=""></a>'
+        f"{escape(paragraphs(n)[1].partition('.')[0])}, and what came of it in the end.</p>"
+        for n in ns
+    )
+    return f'<div class="qx-lee">{cards}</div>'
+
+
 def page(one: Tale, *, is_new: bool = False) -> bytes:
     """Return the page of a story in the site's theme, or in that after its redesign."""
     pieces = [f"<p>{escape(text)}</p>" for text in one.paragraphs]

@@ -59,7 +59,8 @@ class Unit:
     """A block, or a box, which has no `text_hash`: it is known by its place alone.
 
     `zone` is `outside`, or `head`, `middle`, `tail` of the story; `is_flow`: it stands where the
-    paragraphs do, or holds one. `above` are the places that a heading may be the heading of.
+    paragraphs do, or holds one; `is_in_body`: it was read as story. `above` are the places that a
+    heading may be the heading of.
     """
 
     place: str
@@ -68,6 +69,7 @@ class Unit:
     zone: str
     kind: str
     is_flow: bool
+    is_in_body: bool
     link_share: float
     targets: tuple[str, ...] = ()
     words: int = 0
@@ -117,7 +119,7 @@ def _look(root: HtmlElement, h1: HtmlElement | None, url: str, told: Told) -> Lo
     of_story = [one for one in blocks if one.key in lines and one.kind != "h"]
     if not of_story:
         return None
-    page = _Page(blocks, of_story, url=url, h1=h1)
+    page = _Page(blocks, of_story, lines, url=url, h1=h1)
     return Look(
         url=url,
         layout=page.layout,
@@ -133,9 +135,15 @@ class _Page:
     """Where a page's paragraphs stand, and what stands around them."""
 
     def __init__(
-        self, blocks: list[Block], of_story: list[Block], *, url: str, h1: HtmlElement | None
+        self,
+        blocks: list[Block],
+        of_story: list[Block],
+        lines: set[str],
+        *,
+        url: str,
+        h1: HtmlElement | None,
     ) -> None:
-        self.url, self.blocks = url, blocks
+        self.url, self.blocks, self.lines = url, blocks, lines
         self.above_headline = set() if h1 is None else {h1, *h1.iterancestors()}
         self.places = {block.element: place_of(block.element) for block in blocks}
         self.flow, self.layout = self._flow(of_story)
@@ -176,6 +184,7 @@ class _Page:
                 zone=self._zone(places[0], box),
                 kind="cards" if is_cards(box, own, url=self.url) else "box",
                 is_flow=any(self.in_flow[place] for place in places),
+                is_in_body=any(one.key in self.lines for one in own),
                 link_share=link_share(own),
                 words=sum(one.length for one in own),
             )
@@ -192,6 +201,7 @@ class _Page:
             zone=self._zone(place, block.element),
             kind=block.kind,
             is_flow=self.places[block.element] in self.flow,
+            is_in_body=block.key in self.lines,
             link_share=block.link_share,
             targets=tuple(urljoin(self.url, href) for _, href in block.links),
             words=block.length,

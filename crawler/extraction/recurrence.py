@@ -110,7 +110,7 @@ class _Layout:
             return share >= OFTEN and _is_place(units)
         zones, is_flow = {unit.zone for unit in units}, any(unit.is_flow for unit in units)
         if zones == {"outside"} and not is_flow:
-            return share >= OFTEN and units[0].words >= _FEWEST_OUTSIDE
+            return share >= OFTEN and _is_lasting(units[0])
         if _is_linked(units):
             return share >= OFTEN
         if "head" in zones or any(unit.kind != "p" for unit in units):
@@ -151,11 +151,17 @@ class _Layout:
             is_inside=any(unit.zone != "outside" for _, unit in sightings),
             seen=seen,
             looked_at=looked_at,
+            in_body=sum(unit.is_in_body for _, unit in sightings),
             first_seen=min(page.fetched_at for page in pages),
             last_seen=max(page.fetched_at for page in pages),
             example_urls=tuple(newest)[:_MOST_EXAMPLES],
             is_in_force=is_in_force,
         )
+
+
+def _is_lasting(unit: Unit) -> bool:
+    """Tell a line outside the story from a clock or a count, which is another tomorrow."""
+    return unit.words >= _FEWEST_OUTSIDE and not any(one.isdigit() for one in unit.text)
 
 
 def _is_linked(units: Sequence[Unit]) -> bool:
