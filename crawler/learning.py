@@ -25,7 +25,7 @@ from crawler.site import Site
 from pipelines.archive import read_page
 from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.furniture import MENDED, PAGES, Known, furniture_row, marker_row
-from pipelines.lake import Lake
+from pipelines.lake import Lake, is_there
 from pipelines.ledger import Ledger
 from pipelines.schema import TABLES, Row
 from pipelines.sql import connect_offline, scan
@@ -43,7 +43,7 @@ MARGIN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
+class Stored:
     """An article of the lake: its id, and when its newest version was fetched."""
 
     article_id: str
@@ -53,6 +53,11 @@ class _Stored:
 def known_furniture(lake: Lake) -> dict[str, Furniture]:
     """Return what is in force of each site of a lake, by its name."""
     return {name: furniture_of(known.in_force) for name, known in lake.furniture().items()}
+
+
+def furniture_at(url: str) -> dict[str, Furniture]:
+    """Return what is in force of each site of the lake at `url`; nothing where there is none."""
+    return known_furniture(Lake.open(url)) if is_there(url) else {}
 
 
 class Learning:
@@ -80,23 +85,22 @@ class Learning:
             if self._is_stopped():
                 return
             rows += await self._learn(site, due, known.get(site.name, Known()))
-        self._write(rows, "learned")
-        known = self._lake.furniture()
-        self._pool.know(known_furniture(self._lake))
+        if rows:
+            self._write(rows, "learned")
+            known = self._lake.furniture()
+            self._pool.know(known_furniture(self._lake))
         unmended = [site for site in sites if site.name in known and known[site.name].is_unmended]
         for site in unmended:
             if not self._is_stopped():
                 await self._mend(site, known[site.name])
 
     def _write(self, rows: Sequence[Row], what: str) -> None:
-        if rows:
-            self._lake.add_furniture(
-                rows, app_id=f"furniture/{self._run_id}/{what}", now=self._clock()
-            )
+        app_id = f"furniture/{self._run_id}/{what}"
+        self._lake.add_furniture(rows, app_id=app_id, now=self._clock())
 
     # Learning
 
-    async def _learn(self, site: Site, pages: Sequence[_Stored], known: Known) -> list[Row]:
+    async def _learn(self, site: Site, pages: Sequence[Stored], known: Known) -> list[Row]:
         found = self._lake.current([one.article_id for one in pages])
         looks = await asyncio.gather(*(self._look(row, site) for row in found.values()))
         seen = [one for one in looks if one is not None]
@@ -166,9 +170,9 @@ def topic_of(row: Row) -> str:
 
 def due_pages(
     lake: Lake, sites: Sequence[Site], known: dict[str, Known]
-) -> list[tuple[Site, list[_Stored]]]:
+) -> list[tuple[Site, list[Stored]]]:
     """Return the sites of which there is something to learn, each with the pages to look at."""
-    found: list[tuple[Site, list[_Stored]]] = []
+    found: list[tuple[Site, list[Stored]]] = []
     stored = _stored(lake, [site.name for site in sites])
     for site in sites:
         before = known.get(site.name, Known())
@@ -177,7 +181,7 @@ def due_pages(
     return found
 
 
-def chosen(stored: Sequence[_Stored], known: Known) -> list[_Stored]:
+def chosen(stored: Sequence[Stored], known: Known) -> list[Stored]:
     """Return the pages to look at of those that are `stored`, none while too few are new."""
     until = known.looked_until
     new = [one for one in stored if until is None or one.fetched_at > until]
@@ -190,7 +194,7 @@ def chosen(stored: Sequence[_Stored], known: Known) -> list[_Stored]:
     return [new[int(n * step)] for n in range(MOST_LOOKED_AT)]
 
 
-def _stored(lake: Lake, names: Sequence[str]) -> dict[str, list[_Stored]]:
+def _stored(lake: Lake, names: Sequence[str]) -> dict[str, list[Stored]]:
     """Return the articles of some sites, in the order in which their newest version was fetched."""
     files = lake.files("revisions")
     if not files or not names:
@@ -202,7 +206,7 @@ def _stored(lake: Lake, names: Sequence[str]) -> dict[str, list[_Stored]]:
     with connect_offline(lake.storage) as connection:
         scan(connection, files, TABLES["revisions"]).create_view("t")
         rows = connection.execute(sql, [list(names)]).fetchall()
-    found: dict[str, list[_Stored]] = {name: [] for name in names}
+    found: dict[str, list[Stored]] = {name: [] for name in names}
     for site, article_id, fetched_at in rows:
-        found[site].append(_Stored(article_id=article_id, fetched_at=fetched_at))
+        found[site].append(Stored(article_id=article_id, fetched_at=fetched_at))
     return found

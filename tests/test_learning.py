@@ -8,11 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crawler.differences import losses
+from crawler.learning import Stored, chosen
+from pipelines.furniture import Known
+from pipelines.model import Article, RemovedBlock
 from tests.installation import Installation
 from tests.living_site import Answer, Entry, LivingSite, settle_in
 from tests.unknown_site import NOTE, PROMO, Tale, page, pictures, promo, tale
@@ -154,7 +159,10 @@ def test_a_state_made_anew_has_the_same_furniture(site, learned):
 
 def test_a_preview_reads_with_what_is_known(site, learned):
     publish(site, noisy(5))
-    said = learned.json("extract", site.url("/quays/5-at-the-slip"))
+    url = site.url("/quays/5-at-the-slip")
+    assert learned.json("extract", url)["article_body"] == noisy(5).body
+    (learned.folder / "saved.html").write_bytes(page(noisy(5)))
+    said = learned.json("extract", "saved.html", "--url", url)
     assert said["article_body"] == noisy(5).body
 
 
@@ -211,3 +219,66 @@ def test_killed_as_it_learns_a_crawl_is_made_good_by_the_next(site, tmp_path, mo
     assert installation.json("doctor")["findings"] == []
     kinds = installation.rows("SELECT kind, count(*) AS n FROM furniture GROUP BY kind")
     assert {row["kind"]: row["n"] for row in kinds}["mended"] == 1
+
+
+# When, and from what
+
+NOW, HOUR = datetime(2026, 3, 2, 8, tzinfo=UTC), timedelta(hours=1)
+
+
+def stored(n: int) -> list[Stored]:
+    return [Stored(article_id=f"{one:04d}", fetched_at=NOW + one * HOUR) for one in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("there", "looked_at", "of_them", "chosen_pages"),
+    [
+        (4, 0, 0, 0),  # fewer than five
+        (5, 0, 0, 5),
+        (9, 5, 5, 0),  # five were looked at, four are new
+        (10, 5, 5, 10),
+        (29, 20, 20, 0),  # of twenty, half as many
+        (30, 20, 20, 20),
+        (400, 0, 0, 40),
+    ],
+)
+def test_a_site_is_learned_from_when_enough_is_new(
+    there: int, looked_at: int, of_them: int, chosen_pages: int
+) -> None:
+    until = NOW + (of_them - 1) * HOUR if of_them else None
+    before = Known(looked_at=looked_at, looked_until=until)
+    assert len(chosen(stored(there), before)) == chosen_pages
+
+
+def test_of_many_new_pages_some_of_every_time_are_looked_at() -> None:
+    found = [int(one.article_id) for one in chosen(stored(400), Known())]
+    assert found == list(range(0, 400, 10))
+
+
+# What is lost, and what is not
+
+
+def read_twice(*, promo: str, text: str) -> tuple[Article, Article]:
+    """Return a story as it was read, with a promo at its end, and without it."""
+    before, rule = f"{text}\n\n{promo}", "learned:text 5/5"
+    block = RemovedBlock(text=promo, rule=rule, selector="p")
+    return (
+        Article(url="u", article_body=before, word_count=len(before.split())),
+        Article(
+            url="u", article_body=text, word_count=len(text.split()), removed_blocks=(block,)
+        ),
+    )  # fmt: skip
+
+
+def test_words_that_were_taken_for_what_the_site_repeats_are_no_loss() -> None:
+    assert losses(*read_twice(text="one two three four", promo="join us")) == ()
+
+
+def test_more_than_half_of_a_text_is_a_loss_whatever_it_was_taken_for() -> None:
+    assert losses(*read_twice(text="one two three", promo="join us now or")) == ("words",)
+
+
+def test_words_that_went_with_what_the_site_repeats_are_a_loss() -> None:
+    before, after = read_twice(text="one two three four five six", promo="join us")
+    shorter = replace(after, article_body="one two three four", word_count=4)
+    assert losses(before, shorter) == ("words",)

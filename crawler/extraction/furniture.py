@@ -64,14 +64,15 @@ def prune_learned(
     """Mark what the site is known to repeat; a box only where it is cards on this page too."""
     if furniture is None or not (furniture.places or furniture.texts):
         return []
-    ends = {
-        place.rpartition(">")[2] for some in (furniture.places, furniture.texts) for place in some
-    }
+    places = furniture.places.keys() | furniture.texts.keys()
+    ends = {place.rpartition(">")[2] for place in places}
     removals: list[Removal] = []
     for element in visible(root):
-        if label_of(element) not in ends or element in story.holds_headline or is_gone(element):
+        if label_of(element) not in ends or (place := place_of(element)) not in places:
             continue
-        place = place_of(element)
+        # What is within something that was taken since the walk began went with it.
+        if element in story.holds_headline or is_gone(element):
+            continue
         if rule := _rule_of(element, place, story, furniture, url):
             taken = remove(element, rule)
             for one in taken:

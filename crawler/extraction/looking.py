@@ -38,6 +38,8 @@ _MOST_UNITS = 1_000
 _MOST_OF_FLOW, _FLOW = 0.9, 0.2
 # How far up from a heading's follower the box may begin that it is the heading of.
 _FAR = 4
+# How far up from a line its box may begin: cards are small, a page may be nested very deep.
+_DEEPEST = 8
 _BOXES = frozenset((
     "div", "section", "aside", "ul", "ol", "p", "li", "figure", "article", "nav", "blockquote",
     "table", "header", "footer", "h2", "h3", "h4", "h5", "h6",
@@ -152,6 +154,7 @@ class _Page:
         marked = [place for place, is_in in enumerate(self.in_flow) if is_in]
         self.first, self.last = marked[0], marked[-1]
         self.region = self._region()
+        self.inside = set(self.region.iter())  # by identity: `look_at` holds them all
 
     def _flow(self, of_story: list[Block]) -> tuple[set[str], str]:
         """Return the places where the paragraphs stand, and the one that has most of them."""
@@ -214,7 +217,7 @@ class _Page:
         return tuple(place_of(one) for one in islice(upwards(self.blocks[place].element), _FAR))
 
     def _zone(self, place: int, element: HtmlElement) -> str:
-        if not any(one is self.region for one in upwards(element)):
+        if element not in self.inside:
             return "outside"
         # The first paragraph counts with it: there stand prefaces and datelines.
         if place <= self.first:
@@ -225,7 +228,7 @@ class _Page:
         """Return the boxes that are smaller than the story's, each with its blocks' numbers."""
         boxes: dict[HtmlElement, list[int]] = {}
         for place, block in enumerate(self.blocks):
-            for element in upwards(block.element):
+            for element in islice(upwards(block.element), _DEEPEST):
                 if element in self.above_headline or element.tag in LANDMARKS:
                     break
                 if element is self.region:
