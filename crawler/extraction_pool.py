@@ -11,22 +11,25 @@ import ctypes
 import logging
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from multiprocessing import forkserver, resource_tracker
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool
 
-from crawler.extraction import extract
+from crawler.extraction import Furniture, extract
+from crawler.extraction.looking import Look, Told, look_at
 from crawler.site import Site
 from pipelines.errors import ExtractionError
 from pipelines.model import Article, Hints, Page
@@ -51,6 +54,8 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 
 class ExtractionPool:
     """Workers that turn pages into articles. Use as a context manager."""
@@ -60,29 +65,50 @@ class ExtractionPool:
         self._timeout_seconds = timeout_seconds
         self._pool = _new_pool(workers)
         self._room = asyncio.Semaphore(PAGES_A_WORKER * workers)
+        self._furniture: dict[str, tuple[Furniture, bytes]] = {}
+
+    def know(self, furniture: Mapping[str, Furniture]) -> None:
+        """Have the pages of sites, by name, read with what is known of their furniture."""
+        self._furniture = {name: (one, pickle.dumps(one)) for name, one in furniture.items()}
+
+    def furniture_of(self, site: Site | None) -> Furniture | None:
+        return self._known(site)[0]
+
+    def _known(self, site: Site | None) -> tuple[Furniture | None, bytes | None]:
+        return self._furniture.get(site.name, (None, None)) if site else (None, None)
 
     async def extract(self, page: Page, site: Site | None) -> Article:
         """Return the article of `page`. Raises ExtractionError when its worker gave up on it.
 
         Waits while the workers have enough to do.
         """
+        arguments = (page.body, page.url, site, dict(page.headers), page.hints, page.fetched_at)
+        known = self._known(site)[1]
         async with self._room:
-            return await self._extract(page, site)
+            return await self._done(_extract, (*arguments, known), url=page.url)
 
-    async def _extract(self, page: Page, site: Site | None) -> Article:
+    async def look(self, page: Page, site: Site | None, told: Told) -> Look | None:
+        """Look at `page` for what its site repeats. Raises ExtractionError, as `extract` does."""
+        arguments = (page.body, page.url, site, dict(page.headers), told)
+        async with self._room:
+            return await self._done(_look, arguments, url=page.url)
+
+    async def _done(self, work: Callable[..., _T], arguments: tuple[Any, ...], *, url: str) -> _T:
         pool = self._pool
         try:
-            return await self._ask(pool, page, site)
+            return await self._ask(pool, work, arguments, url=url)
         except BrokenProcessPool:
             # A worker that dies while it waits for a page takes pebble's whole pool with it.
             self._renew(pool)
         try:
-            return await self._ask(self._pool, page, site)
+            return await self._ask(self._pool, work, arguments, url=url)
         except BrokenProcessPool as error:
-            raise ExtractionError("extraction_crash, twice", where=page.url) from error
+            raise ExtractionError("extraction_crash, twice", where=url) from error
 
-    async def _ask(self, pool: ProcessPool, page: Page, site: Site | None) -> Article:
-        future = _schedule(pool, page, site, timeout_seconds=self._timeout_seconds)
+    async def _ask(
+        self, pool: ProcessPool, work: Callable[..., _T], arguments: tuple[Any, ...], *, url: str
+    ) -> _T:
+        future = _schedule(pool, work, arguments, timeout_seconds=self._timeout_seconds)
         patience = asyncio.timeout(LOST_AFTER * self._timeout_seconds)
         try:
             async with patience:
@@ -90,14 +116,12 @@ class ExtractionPool:
         except (TimeoutError, FutureTimeoutError) as error:
             what = "lost" if patience.expired() else "timeout"
             raise ExtractionError(
-                f"extraction_{what} after {self._timeout_seconds:g} s", where=page.url
+                f"extraction_{what} after {self._timeout_seconds:g} s", where=url
             ) from error
         except ProcessExpired as error:
-            raise ExtractionError(
-                f"extraction_crash (exit {error.exitcode})", where=page.url
-            ) from error
+            raise ExtractionError(f"extraction_crash (exit {error.exitcode})", where=url) from error
         except MemoryError as error:
-            raise ExtractionError("extraction_memory", where=page.url) from error
+            raise ExtractionError("extraction_memory", where=url) from error
 
     def _renew(self, broken: ProcessPool) -> None:
         if self._pool is broken:
@@ -130,12 +154,15 @@ def _new_pool(workers: int) -> ProcessPool:
 
 
 def _schedule(
-    pool: ProcessPool, page: Page, site: Site | None, *, timeout_seconds: float
-) -> ProcessFuture[Article]:
-    arguments = (page.body, page.url, site, dict(page.headers), page.hints, page.fetched_at)
+    pool: ProcessPool,
+    work: Callable[..., _T],
+    arguments: tuple[Any, ...],
+    *,
+    timeout_seconds: float,
+) -> ProcessFuture[_T]:
     try:
         with _signals_held():  # the first page begins the workers
-            return pool.schedule(_extract, args=arguments, timeout=timeout_seconds)
+            return pool.schedule(work, args=arguments, timeout=timeout_seconds)
     except RuntimeError as error:  # what pebble says of a pool that broke before
         raise BrokenProcessPool(str(error)) from error
 
@@ -208,7 +235,29 @@ def _extract(
     headers: Mapping[str, str],
     hints: Hints,
     fetched_at: datetime,
+    known: bytes | None,
 ) -> Article:
     return well_formed(
-        extract(body, url, site=site, headers=headers, hints=hints, fetched_at=fetched_at)
+        extract(
+            body,
+            url,
+            site=site,
+            headers=headers,
+            hints=hints,
+            fetched_at=fetched_at,
+            furniture=_unpacked(known) if known else None,
+        )
     )
+
+
+# It comes packed, with each page: a worker unpacks that of a site once.
+@lru_cache(maxsize=64)
+def _unpacked(known: bytes) -> Furniture:
+    found: Furniture = pickle.loads(known)  # noqa: S301 - packed by the crawler itself
+    return found
+
+
+def _look(
+    body: bytes, url: str, site: Site | None, headers: Mapping[str, str], told: Told
+) -> Look | None:
+    return look_at(body, url, told=told, site=site, headers=headers)

@@ -21,6 +21,7 @@ from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Outcome
 from crawler.interrupts import InterruptibleProcess, interruptible
+from crawler.learning import furniture_at
 from crawler.opening import opened, parts, recovery_of
 from crawler.recovery import Recovery
 from crawler.report import RunReport
@@ -117,6 +118,7 @@ def _dry(settings: Settings, plan: Plan, unclaimed: Sequence[str] = ()) -> Crawl
         state = State.open_to_read(settings.state)
         stack.callback(state.close)
         pool = stack.enter_context(ExtractionPool(settings.workers))
+        pool.know(furniture_at(settings.lake))
         lake = Lake.open(str(folder / "lake"), create=True)
         run = DryRun(**parts(settings), lake=lake, state=state, pool=pool, sites=plan.sites)
         run.unclaimed = frozenset(unclaimed)

@@ -17,6 +17,7 @@ from crawler.import_captures import Importer
 from crawler.import_index import ImportIndex
 from crawler.import_survey import FileReport, Survey
 from crawler.interrupts import stop_in_order
+from crawler.learning import known_furniture
 from crawler.opening import leased, opened, recovery_of
 from crawler.reextract import Progress, Reextraction, Report, SiteResult
 from crawler.register import Register
@@ -175,6 +176,7 @@ def _preview_reextraction(
         if state.note("lake_id") is not None:
             state.belongs_to(lake.lake_id)
         pool = stack.enter_context(ExtractionPool(settings.workers))
+        pool.know(known_furniture(lake))
         asyncio.run(_reextract(again, Ledger(lake, state), pool, sites, folder=None))
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crawler.extraction_pool import ExtractionPool
+from crawler.learning import known_furniture
 from crawler.recovery import Recovery
 from crawler.register import Register
 from crawler.run import Run, new_run_id, open_lake_and_state
@@ -32,6 +33,7 @@ def opened(
         folder = settings.locks_folder
         stack.enter_context(admitted(lake, state, locks_folder=folder, takes_over=takes_over))
         pool = stack.enter_context(ExtractionPool(settings.workers))
+        pool.know(known_furniture(lake))
         run = Run(**parts(settings), lake=lake, state=state, pool=pool)
         names = stack.enter_context(leased(run, [site.name for site in sites]))
         run.sites = tuple(site for site in sites if site.name in names)

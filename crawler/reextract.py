@@ -164,7 +164,10 @@ class Reextraction:
         accept: bool,
         clock: Callable[[], datetime],
         progress: Progress,
+        most: int | None = None,
     ):
+        """`most`: of no more articles of a site, the last that came."""
+        self._most = most
         self.report = report
         self._at_once = at_once
         self._since = since
@@ -200,14 +203,14 @@ class Reextraction:
     # Reading
 
     async def _preview(self, site: Site, result: SiteResult) -> None:
-        plan = plan_of(self._ledger.lake, site, since=self._since)
+        plan = plan_of(self._ledger.lake, site, since=self._since, most=self._most)
         result.skipped = None if plan.rows else "no_rows"
         async for done in self._chunks(plan, result, first=0):
             result.tally.add(done.tally)
         result.refused = None if self._accept else result.tally.gate()
 
     async def _site(self, site: Site, result: SiteResult, folder: Path) -> None:
-        plan = plan_of(self._ledger.lake, site, since=self._since)
+        plan = plan_of(self._ledger.lake, site, since=self._since, most=self._most)
         if not plan.rows:
             result.skipped = "no_rows"
             return
@@ -246,7 +249,7 @@ class Reextraction:
         identity = {
             "lake_id": self._ledger.lake.lake_id,
             "site": plan.site.model_dump(mode="json"),
-            "extractor": extractor_id(plan.site),
+            "extractor": extractor_id(plan.site, self._pool.furniture_of(plan.site)),
             "since": plan.since.isoformat(),
             "chunk": CHUNK,
         }

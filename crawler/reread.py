@@ -69,8 +69,11 @@ class _Reading:
     hints: Hints
 
 
-def plan_of(lake: Lake, site: Site, *, since: date | None) -> Plan:
-    """Say what there is to read: versions fetched on `since` or later, and those before them."""
+def plan_of(lake: Lake, site: Site, *, since: date | None, most: int | None = None) -> Plan:
+    """Say what there is to read: versions fetched on `since` or later, and those before them.
+
+    With `most`, of no more articles than that, the last that came.
+    """
     first = datetime.combine(since or date.min, time.min, UTC)
     sql = """
         SELECT article_id, list(DISTINCT filename) AS files, max(recorded_at) AS recorded_at,
@@ -83,7 +86,7 @@ def plan_of(lake: Lake, site: Site, *, since: date | None) -> Plan:
             "t"
         )
         found = connection.execute(sql, {"site": site.name, "since": first}).fetchall()
-    wanted = [row for row in found if row[3]]
+    wanted = [row for row in found if row[3]][-most if most else 0 :]
     return Plan(
         site=site,
         since=first,

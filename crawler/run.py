@@ -13,6 +13,7 @@ from crawler.addresses import key_of
 from crawler.archivist import Archivist
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Ingest, Outcome, Turn, at_once
+from crawler.learning import Learning
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
@@ -168,6 +169,8 @@ class Run:
             self.settle(page, f"{Verdict.FAILED}:given_up")
         await self._archivist.finish()
         self._settle_sources()
+        if self.fatal is None and not self.report.is_interrupted:
+            await self._learn()
         self.report.finished_at = self.clock()
         if self.fatal is None and self.is_crawl:
             for site in self.sites:
@@ -186,6 +189,21 @@ class Run:
         )
         if self.fatal is not None:
             raise self.fatal
+
+    async def _learn(self) -> None:
+        learning = Learning(
+            self.ledger,
+            self.pool,
+            run_id=self.run_id,
+            folder=self.settings.state_folder / "mend",
+            clock=self.clock,
+            is_stopped=lambda: self.report.is_interrupted,
+            at_once=2 * self.settings.workers,
+        )
+        try:
+            await learning.run(self.sites)
+        except SitrepError as error:
+            logger.warning("what its sites repeat is left for the next run to learn: %s", error)
 
     def _settle_sources(self) -> None:
         """Only a source whose every link was dealt with may be asked with its validators."""

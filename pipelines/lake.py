@@ -24,6 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipelines import delta, sums, warc
 from pipelines.errors import LakeError
+from pipelines.furniture import Known, known_of
 from pipelines.generations import Generations
 from pipelines.in_place import InPlace
 from pipelines.lease import FileLease, Free, Lease, wait_for
@@ -56,6 +57,7 @@ _STATISTICS = {
     "revisions": ("recorded_at", "article_id"),
     "relations": ("recorded_at", "article_id"),
     "captures": ("warc_path", "warc_record_id"),
+    "furniture": ("recorded_at", "site"),
     "runs": ("run_id",),
 }
 # What tells the rows of one record apart.
@@ -223,6 +225,20 @@ class Lake:
         with self.lock():
             at = self._next_time(row["finished_at"] or row["started_at"])
             self._append("runs", [row], app_id=str(row["run_id"]), recorded_at=at)
+
+    def add_furniture(self, rows: Sequence[Row], *, app_id: str, now: datetime) -> None:
+        """Append rows of `furniture`, as of one time, unless `app_id` has appended its own."""
+        with self.lock():
+            last = self._version_of(_CLOCK, "furniture")
+            at = self._next_time(now)
+            if last is not None:
+                at = max(at, _time(last) + timedelta(milliseconds=1))
+            timed = [{**row, "recorded_at": at} for row in rows]
+            self._append("furniture", timed, app_id=app_id, recorded_at=at)
+
+    def furniture(self) -> dict[str, Known]:
+        """Return what is known of the furniture of each site, by its name."""
+        return known_of(self._select("furniture", "SELECT * FROM t"))
 
     def table(self, name: str) -> DeltaTable | None:
         """Return the Delta table, or None before its first row."""

@@ -156,7 +156,33 @@ RUNS = pa.schema(
     ]
 )
 
-TABLES = {"revisions": REVISIONS, "relations": RELATIONS, "captures": CAPTURES, "runs": RUNS}
+FURNITURE = pa.schema(
+    [
+        _field("site", pa.string()),
+        _field("kind", pa.string()),
+        _field("layout", pa.string()),
+        _field("place", pa.string()),
+        _field("text", pa.string()),
+        _field("text_hash", pa.string()),
+        _field("is_inside", pa.bool_()),
+        _field("seen", pa.int32()),
+        _field("looked_at", pa.int32()),
+        _field("in_body", pa.int32()),
+        _field("first_seen", TIME),
+        _field("last_seen", TIME),
+        _field("example_urls", _STRINGS),
+        _field("is_in_force", pa.bool_()),
+        _field("recorded_at", TIME),
+    ]
+)
+
+TABLES = {
+    "revisions": REVISIONS,
+    "relations": RELATIONS,
+    "captures": CAPTURES,
+    "furniture": FURNITURE,
+    "runs": RUNS,
+}
 
 _BLOCKS = {"removed_blocks": RemovedBlock, "related_links": RelatedLink}
 # What an article is before anyone stores it: its columns, less those that revision, location

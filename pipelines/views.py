@@ -127,6 +127,7 @@ _KNOWN_FROM = {
     "revisions": "recorded_at",
     "relations": "recorded_at",
     "captures": "fetched_at",
+    "furniture": "recorded_at",
     "runs": "started_at",
 }
 _BASES = {"revisions": "revisions_all"}

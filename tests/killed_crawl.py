@@ -97,6 +97,15 @@ STEPS: dict[str, Step] = {
     "run_in": Step("after", "pipelines.lake:Lake.add_run"),
 }
 
+# Passed only where a site's stories are enough to learn from, and something is to be mended.
+LEARNING: dict[str, Step] = {
+    "looking": Step("before", "crawler.learning:Learning._learn"),
+    "looked": Step("after", "crawler.extraction_pool:ExtractionPool.look"),
+    "furniture_next": Step("before", "pipelines.lake:Lake._append", "furniture"),
+    "furniture_in": Step("after", "pipelines.lake:Lake._append", "furniture"),
+    "mending": Step("before", "crawler.learning:Learning._mend"),
+    "unit_stored": Step("after", "crawler.reextract:Reextraction._store_unit"),
+}
 # Passed only where an earlier run left something.
 RECOVERY: dict[str, Step] = {
     "recovering": Step("before", "crawler.recovery:Recovery.take_up"),
@@ -112,6 +121,7 @@ CATCH_UP: dict[str, Step] = {
     "brought_up": Step("after", "crawler.recovery:catch_up"),
     "marked": Step("after", "crawler.recovery:mark"),
 }
+ALL = STEPS | LEARNING | RECOVERY | CATCH_UP
 
 
 def main() -> None:
@@ -123,10 +133,10 @@ def main() -> None:
         # Whoever started us in the group of others would kill those too.
         sys.exit("start this as the leader of a process group of its own")
     elif step.startswith("held:"):
-        _at((STEPS | RECOVERY | CATCH_UP)[step.removeprefix("held:")], int(n), _hold)
+        _at(ALL[step.removeprefix("held:")], int(n), _hold)
         cli.main()
     else:
-        _kill_at((STEPS | RECOVERY | CATCH_UP)[step], int(n))
+        _kill_at(ALL[step], int(n))
 
 
 def _at(step: Step, n: int, act: Callable[[], None]) -> Counter[str]:
@@ -159,7 +169,7 @@ def _kill_at(step: Step, n: int) -> None:
 
 def _count(file: Path) -> None:
     passed = Counter[str]()
-    for name, step in (STEPS | RECOVERY | CATCH_UP).items():
+    for name, step in ALL.items():
         _wrap(step, functools.partial(passed.update, [name]))
     try:
         cli.main()

@@ -190,6 +190,18 @@ def test_extraction_benchmark_says_that_it_was_skipped_without_data() -> None:
     assert said == {"skipped": "SITREP_BENCH_DATA is not set"}
 
 
+def test_what_is_learned_of_the_newsroom_is_furniture_and_no_story() -> None:
+    _, said = run("furniture.py")
+    assert said["ok"]
+    for group in said["groups"].values():
+        assert group["pages"] == 64
+        assert group["precision"] == 100.0
+        assert group["F1"][1] >= group["F1"][0]
+    renamed = said["groups"]["newsroom, renamed"]
+    assert renamed["exact"][1] > renamed["exact"][0]
+    assert renamed["removed_blocks"] > 400
+
+
 # The floors
 
 

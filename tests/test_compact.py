@@ -32,6 +32,10 @@ from tests.strace import Call, traced
 LONG_AGO = 30 * 86_400
 
 
+# Four stories are too few to learn from.
+UNUSED = "furniture"
+
+
 @dataclass(frozen=True, slots=True)
 class Crawled:
     """A lake of several commits, some of them compacted long ago, and what it says."""
@@ -104,6 +108,9 @@ def test_it_says_what_it_did_and_the_doctor_has_nothing_to_say(crawled, user):
     assert said["keep"] == "10d"
     assert [one["table"] for one in said["tables"]] == list(TABLES)
     for one in said["tables"]:
+        if one["table"] == UNUSED:
+            assert one["files_before"] == 0
+            continue
         files = list((user.folder / "lake" / one["table"]).glob("*.parquet"))
         assert one["files_before"] > one["files_after"] == 1, one
         # Of relations there was one file when the others were compacted for the first time.
@@ -191,7 +198,8 @@ def _told(installation: Installation) -> list[list[Any]]:
 def test_a_lake_in_a_bucket_is_compacted_likewise(cloud, store):
     before = _told(cloud)
     said = {one["table"]: one for one in cloud.json("compact")["tables"]}
-    assert {name: one["files_after"] for name, one in said.items()} == dict.fromkeys(TABLES, 1)
+    assert said.pop(UNUSED)["files_after"] == 0
+    assert {one["files_after"] for one in said.values()} == {1}
     assert said["revisions"]["files_before"] == 3
     assert _told(cloud) == before
     assert cloud.json("doctor")["findings"] == []
@@ -264,7 +272,7 @@ def test_each_file_is_on_the_disk_before_the_log_names_it_and_the_log_before_its
             there = {one for one in disk.unsafe("lake") if disk.has(one)}
             assert {one for one in there if "/." not in one and "#" not in one} == set(), path
         disk.play(call)
-    assert seen >= len(TABLES)
+    assert seen >= len(TABLES) - 1
 
 
 @pytest.mark.service

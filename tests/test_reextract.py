@@ -63,12 +63,12 @@ def snapshot(*folders: Path) -> dict[str, bytes]:
 
 
 def put_boxed(site: LivingSite, *stories: Story) -> None:
-    """Publish stories with a box after their first paragraph."""
+    """Publish stories with a box before their first paragraph: not to be told from a preface."""
     site.put(*stories)
     for one in stories:
         answer = site.answers[one.path]
         assert not callable(answer)
-        body = answer.body.replace(b"</p>\n", f"</p>{BOX}\n".encode(), 1)
+        body = answer.body.replace(b'content"><p>', f'content">{BOX}<p>'.encode(), 1)
         site.answers[one.path] = replace(answer, body=body)
 
 

@@ -14,6 +14,7 @@ from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.console import Out
 from crawler.extraction import extract as read_article
+from crawler.learning import furniture_at
 from crawler.site import Site
 from pipelines.errors import FetchError, UsageError
 from pipelines.model import Article
@@ -56,7 +57,9 @@ def _from_file(context: Context, file: Path, url: str | None) -> Article:
         ) from error
     address = url or _own_address(html) or "https://unknown.invalid/"
     site = context.register.owner(address)
-    return read_article(html, address, site=site, fetched_at=datetime.now(UTC))
+    known = furniture_at(context.settings.lake).get(site.name) if site else None
+    now = datetime.now(UTC)
+    return read_article(html, address, site=site, fetched_at=now, furniture=known)
 
 
 def _own_address(html: bytes) -> str | None:

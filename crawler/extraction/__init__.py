@@ -16,6 +16,7 @@ from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse
 from crawler.extraction.forms import prune_forms
 from crawler.extraction.further_pages import may_have_pages, next_page
+from crawler.extraction.furniture import prune_learned
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -60,7 +61,7 @@ def extract(
     root = parse(decode(html, headers))
     if root is None:
         refusal = "unreadable" if html.strip() else "empty"
-        return replace(_blank(url, site), content_hash=content_hash(""), refusal=refusal)
+        return replace(_blank(url, site, furniture), content_hash=content_hash(""), refusal=refusal)
     given = _Given(
         url=url,
         site=site,
@@ -141,6 +142,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
     dates = _dates(root, given, metadata, jsonld, h1)
     described = find_description(root, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)
     removals += prune_printed(root, story)
+    removals += prune_learned(root, story, given.furniture, url=given.url)
     body = find_body(
         root,
         known=Known(headline, described, named.byline, named.authors, h1),
@@ -208,19 +210,19 @@ def _dates(
     )
 
 
-def _blank(url: str, site: Site | None) -> Article:
+def _blank(url: str, site: Site | None, furniture: Furniture | None) -> Article:
     """Return an article of which only the page's address and site are known."""
     return Article(
         url=url,
         site=site.name if site else None,
         publisher=site.publisher if site else None,
         country=site.country if site else None,
-        extractor=extractor_id(site),
+        extractor=extractor_id(site, furniture),
     )
 
 
 def _article(read: _Reading, given: _Given) -> Article:
-    article = _with_text(_blank(given.url, given.site), read, given)
+    article = _with_text(_blank(given.url, given.site, given.furniture), read, given)
     article = _with_dates(article, read.dates)
     article = _with_metadata(article, read, given)
     evidence = Evidence(

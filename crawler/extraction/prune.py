@@ -30,12 +30,19 @@ _NOT_READ = frozenset(("script", "style", "noscript", "template", "svg", "form",
 
 @dataclass(frozen=True, slots=True)
 class Furniture:
-    """Blocks that a site repeats from page to page: the whole text of each, and its rule.
+    """What a site repeats from page to page, each with the rule that it goes by.
 
-    Texts are compared as `noise.plain_line` gives them, and only with whole blocks.
+    `blocks` has the whole text of a block, as `noise.plain_line` gives it, wherever it stands.
+    What was learned goes by its place, as `places.place_of` gives it: `texts` by the hash of the
+    text there, `places` whatever stands there; `inside` are those within the story's box. `digest`
+    is their hash.
     """
 
     blocks: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    inside: frozenset[str] = frozenset()
+    digest: str = ""
 
 
 @dataclass(slots=True)
@@ -44,6 +51,7 @@ class Removal:
 
     block: RemovedBlock
     element: HtmlElement
+    is_related: bool = False  # its links are to other stories, whatever its rule
 
 
 class Story:

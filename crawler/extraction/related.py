@@ -32,6 +32,7 @@ def links_of(removals: Iterable[Removal]) -> list[tuple[str, str]]:
         for removal in removals
         if removal.block.rule.removeprefix("markup:") in _RELATED_RULES
         or removal.block.rule.startswith("site:")
+        or removal.is_related
         for link in removal.element.iter("a")
     ]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from crawler.extraction.furniture import furniture_hash
+from crawler.extraction.prune import Furniture
 from crawler.site import Site
 
 # Raise it with every change after which a page may come out otherwise.
@@ -9,10 +13,13 @@ EXTRACTOR_VERSION = 1
 NO_RULES = "0" * 12
 
 
-def extractor_id(site: Site | None) -> str:
-    """Return the code's version and the hash of the site's rules.
+def extractor_id(site: Site | None, furniture: Furniture | None = None) -> str:
+    """Return the code's version and the hash of the site's rules, with what was learned of it.
 
     >>> extractor_id(None)
     'sitrep-1+000000000000'
     """
-    return f"sitrep-{EXTRACTOR_VERSION}+{site.rules_hash() if site else NO_RULES}"
+    rules, learned = site.rules_hash() if site else NO_RULES, furniture_hash(furniture)
+    if learned is not None:
+        rules = hashlib.sha256(f"{rules} {learned}".encode()).hexdigest()[: len(NO_RULES)]
+    return f"sitrep-{EXTRACTOR_VERSION}+{rules}"

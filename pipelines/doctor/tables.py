@@ -33,6 +33,12 @@ _RULES: tuple[tuple[str, str, str], ...] = (
            GROUP BY warc_path, warc_offset HAVING count(DISTINCT warc_record_id) > 1""",
     ),
     (
+        "furniture",
+        "stands there more than once",
+        """SELECT concat_ws(' ', site, kind, place, text_hash) FROM furniture
+           GROUP BY site, kind, place, text_hash, recorded_at HAVING count(*) > 1""",
+    ),
+    (
         "runs",
         "stands there more than once",
         "SELECT run_id FROM runs GROUP BY 1 HAVING count(*) > 1",

@@ -25,6 +25,7 @@ from pipelines.doctor.files import check_files
 from pipelines.doctor.findings import Finding
 from pipelines.doctor.snapshot import Snapshot
 from pipelines.errors import LakeError
+from pipelines.furniture import PAGES, marker_row
 from pipelines.lake import Lake
 from pipelines.model import Batch, Relation, Revision
 from pipelines.publish import PublishReport, articles_equal_revisions, publish
@@ -67,6 +68,8 @@ def full(made: dict[str, Path], tmp_path: Path, story: Story, batch_of: BatchOf)
         for n, batch in enumerate(_batches(story, batch_of)):
             lake.commit(batch, now=NOW + n * DAY)
             lake.add_run({"run_id": f"run-{n}", "started_at": NOW, "finished_at": NOW})
+            looked = marker_row("gazette", PAGES, pages=n, until=NOW)
+            lake.add_furniture([looked], app_id=f"run-{n}", now=NOW)
         publish(lake, now=NOW)
     shutil.copytree(made["of"] / "lake", tmp_path / "full lake", symlinks=True)
     return Lake.open(str(tmp_path / "full lake"))
