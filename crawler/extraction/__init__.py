@@ -15,8 +15,8 @@ from crawler.extraction.body import Body, find_body
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse
 from crawler.extraction.forms import prune_forms
-from crawler.extraction.further_pages import may_have_pages, next_page
 from crawler.extraction.furniture import prune_learned
+from crawler.extraction.further_pages import may_have_pages, next_page
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
