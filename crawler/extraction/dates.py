@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from lxml.html import HtmlElement
 from crawler.extraction.document import REMOVED, text_of
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
-from crawler.extraction.moments import DAY, FINENESS, MINUTE, Printed, read_dates
+from crawler.extraction.moments import DAY, FINENESS, MINUTE, SECOND, Printed, read_dates
 from pipelines.model import Hints
 
 # A clock that is an hour wrong (a summer-time mistake) and a feed read a moment before its
@@ -75,6 +75,9 @@ _DATE_NAME = re.compile(
 _URL_DATE = re.compile(r"/((?:19|20)\d\d)[/-](0?[1-9]|1[0-2])[/-](0?[1-9]|[12]\d|3[01])(?:/|-|_|$)")
 _URL_MONTH = re.compile(r"/((?:19|20)\d\d)[/-](0[1-9]|1[0-2])(?:/|$)")
 _URL_COMPACT = re.compile(r"(?<!\d)(20[0-3]\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
+# Seconds or milliseconds since 1970, alone or as .NET wraps them; 2001 to 2100.
+_EPOCH = re.compile(r"(?:/Date\()?(?P<seconds>\d{10})(?:\d{3})?(?:\.\d{1,6})?(?:\)/)?")
+_FIRST_EPOCH, _LAST_EPOCH = 1_000_000_000, 4_102_444_800
 # Countries that write the month first, and those where both are common.
 _MONTH_FIRST = frozenset(("US", "PH", "FM", "PW"))
 _EITHER = frozenset(("CA",))
@@ -116,6 +119,18 @@ class DateHabits:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What else is known of when a story appeared: days told elsewhere, the address's month."""
+
+    days: frozenset[date] = frozenset()
+    month: tuple[int, int] | None = None
+    latest: date | None = None
+
+
+NO_EVIDENCE = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
 class _Said:
     raw: str
     source: str
@@ -147,9 +162,41 @@ def find_dates(
     modified += [s for v in metadata.all(*_MODIFIED_META) for s in _said(v, "meta")]
     modified += _said(hints.date_modified, hint_source(hints))
     modified += [_Said(raw, "html", habits.formats) for kind, raw in printed if kind == "modified"]
-    return Dates(
-        published=_choose(published, habits, fetched_at, url),
-        modified=_choose(modified, habits, fetched_at, url),
+    evidence = _evidence([*published, *modified], habits, fetched_at, url)
+    chosen = _choose(published, habits, evidence)
+    if chosen and _is_future(chosen, fetched_at):
+        chosen = replace(chosen, flags=(*chosen.flags, "future"))
+    return Dates(chosen, _modified(_choose(modified, habits, evidence), chosen, fetched_at))
+
+
+def _is_future(moment: Moment, fetched_at: datetime | None) -> bool:
+    return fetched_at is not None and moment.when > fetched_at + FUTURE
+
+
+def _modified(
+    moment: Moment | None, published: Moment | None, fetched_at: datetime | None
+) -> Moment | None:
+    """Return the date of change, unless a flag would belong to it: an article keeps none for it."""
+    if moment is None or _is_future(moment, fetched_at):
+        return None
+    assumed = published.time_zone_assumed if published else None
+    return moment if moment.time_zone_assumed in (None, assumed) else None
+
+
+def _evidence(
+    said: list[_Said], habits: DateHabits, fetched_at: datetime | None, url: str
+) -> Evidence:
+    """Gather what settles 04/05: the days that can be read only one way, the address, the clock."""
+    printed = [
+        one
+        for each in said
+        for one in list(read_dates(each.raw, day_first=habits.day_first, formats=each.formats))[:1]
+    ]
+    match = _URL_MONTH.search(urlsplit(url).path + "/")
+    return Evidence(
+        days=frozenset(one.local.date() for one in printed if one.swapped is None),
+        month=(int(match[1]), int(match[2])) if match else None,
+        latest=(fetched_at + FUTURE).date() if fetched_at else None,
     )
 
 
@@ -162,40 +209,23 @@ def hint_source(hints: Hints) -> str:
     return {"sitemap": "sitemap", "listing": "html"}.get(hints.source or "", "feed")
 
 
-def _choose(
-    said: list[_Said], habits: DateHabits, fetched_at: datetime | None, url: str
-) -> Moment | None:
+def _choose(said: list[_Said], habits: DateHabits, evidence: Evidence) -> Moment | None:
     """Take the first that can be read, then whatever agrees with it and is finer."""
     chosen: Moment | None = None
-    evidence = [match.groups() for match in [_URL_MONTH.search(urlsplit(url).path + "/")] if match]
-    month = (int(evidence[0][0]), int(evidence[0][1])) if evidence else None
     for one in said:
+        days = evidence.days | ({chosen.when.date()} if chosen else set())
         moment = read_moment(
             one.raw,
             source=one.source,
             habits=habits,
             formats=one.formats,
-            month=month,
-            near=chosen.when.date() if chosen else None,
+            evidence=replace(evidence, days=days),
         )
         if moment is None:
             continue
         if chosen is None or _is_finer(moment, chosen, habits.zone):
             chosen = moment
-    if chosen and fetched_at and chosen.when > fetched_at + FUTURE:
-        chosen = _flagged(chosen, "future")
     return chosen
-
-
-def _flagged(moment: Moment, flag: str) -> Moment:
-    return Moment(
-        moment.when,
-        moment.raw,
-        moment.source,
-        moment.precision,
-        (*moment.flags, flag),
-        moment.time_zone_assumed,
-    )
 
 
 def _is_finer(new: Moment, old: Moment, zone: str | None) -> bool:
@@ -214,55 +244,91 @@ def read_moment(
     source: str,
     habits: DateHabits,
     formats: tuple[str, ...] = (),
-    month: tuple[int, int] | None = None,
-    near: date | None = None,
+    evidence: Evidence = NO_EVIDENCE,
 ) -> Moment | None:
     """Return the first date in `raw`, in UTC; None where its day and month stay unclear.
 
-    `month` (of the URL) and `near` (another date of the page) settle which of two readings holds.
+    A time that a clock change doubles, or leaves out, is read by the offset before the change
+    (as RFC 5545 has it) and flagged `ambiguous`.
     """
+    if stamp := _EPOCH.fullmatch(raw.strip()[:_LONGEST_LINE]):
+        return _epoch(stamp, raw.strip(), source)
     for printed in read_dates(raw, day_first=habits.day_first, formats=formats):
-        settled = _settle(printed, month, near)
+        settled = _settle(printed, evidence)
         if settled is not None:
             return _to_moment(settled, raw, source, habits.zone)
     return None
 
 
-def _settle(printed: Printed, month: tuple[int, int] | None, near: date | None) -> Printed | None:
+def _epoch(match: re.Match[str], raw: str, source: str) -> Moment | None:
+    seconds = int(match["seconds"])
+    if not _FIRST_EPOCH <= seconds < _LAST_EPOCH:
+        return None
+    return Moment(datetime.fromtimestamp(seconds, UTC), raw, source, SECOND)
+
+
+def _settle(printed: Printed, evidence: Evidence) -> Printed | None:
+    """Choose between two readings: by the page's other dates, its address, and what is past."""
     if printed.swapped is None:
         return printed
     readings = [printed.local.date(), printed.swapped]
     for fits in (
-        [d for d in readings if d == near],
-        [d for d in readings if month == (d.year, d.month)],
+        [day for day in readings if day in evidence.days],
+        [day for day in readings if (day.year, day.month) == evidence.month],
+        [day for day in readings if evidence.latest is None or day <= evidence.latest],
+        readings[:1] if not printed.is_open else [],
     ):
         if len(fits) == 1:
-            local = datetime.combine(fits[0], printed.local.time())
-            return Printed(local, printed.precision, printed.zone, printed.start, printed.end)
+            return replace(
+                printed, local=datetime.combine(fits[0], printed.local.time()), swapped=None
+            )
     return None
 
 
 def _to_moment(printed: Printed, raw: str, source: str, zone: str | None) -> Moment:
     raw = raw.strip() if source != "html" else raw[printed.start : printed.end].strip(" ,.;()[]")
     local, precision = printed.local, printed.precision
-    if precision == DAY or (printed.zone is None and zone is None):
+    where, assumed = _zone_of(printed, zone)
+    if precision == DAY or where is None:
         day = datetime(local.year, local.month, local.day, tzinfo=UTC)
         return Moment(day, raw, source, DAY)
-    assumed = zone if printed.zone is None else None
-    where = ZoneInfo(zone) if zone and assumed else printed.zone
     aware = local.replace(tzinfo=where, fold=0)
     flags: tuple[str, ...] = ("zone_assumed",) if assumed else ()
-    if _is_doubled(aware):
+    if _is_doubtful(aware):
         flags = (*flags, "ambiguous")
     return Moment(aware.astimezone(UTC), raw, source, precision, flags, assumed)
 
 
-def _is_doubled(aware: datetime) -> bool:
-    """Tell whether a clock change makes this local time happen twice."""
+def _zone_of(printed: Printed, zone: str | None) -> tuple[tzinfo | None, str | None]:
+    """Return the zone of a printed time, and its name where it is the site's and not printed."""
+    site = ZoneInfo(zone) if zone else None
+    if printed.letters and site and _says(site, printed):
+        return site if printed.zone is None else _fixed(site, printed), None
+    if printed.zone is not None or not printed.is_zone_known:
+        return printed.zone, None
+    return site, zone
+
+
+def _says(site: ZoneInfo, printed: Printed) -> bool:
+    """Tell whether the site's clock goes by the printed letters: IST in India, CST in China."""
+    names = {printed.local.replace(tzinfo=site, fold=fold).tzname() for fold in (0, 1)}
+    return printed.letters in names
+
+
+def _fixed(site: ZoneInfo, printed: Printed) -> tzinfo:
+    """Return the offset that the printed letters have at the site: EST is the later of two 1:30."""
+    for fold in (0, 1):
+        aware = printed.local.replace(tzinfo=site, fold=fold)
+        if aware.tzname() == printed.letters:
+            return timezone(aware.utcoffset() or timedelta())
+    return site
+
+
+def _is_doubtful(aware: datetime) -> bool:
+    """Tell whether a clock change makes this local time happen twice, or never."""
     if not isinstance(aware.tzinfo, ZoneInfo):
         return False
-    late = aware.replace(fold=1)
-    return (aware.utcoffset() or timedelta()) > (late.utcoffset() or timedelta())
+    return aware.utcoffset() != aware.replace(fold=1).utcoffset()
 
 
 def day_first(*, country: str | None, language: str | None, url: str) -> bool | None:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, tzinfo
 from functools import cache
-from importlib.resources import files
-from zoneinfo import ZoneInfo
+
+from crawler.extraction.clock import Clock, clock_at, find_clock, phrase_before, read_zone, words
+from crawler.extraction.folded import fold, fold_word
 
 MINUTE, SECOND, DAY = "minute", "second", "day"
 FINENESS = {DAY: 0, MINUTE: 1, SECOND: 2}
 # The web's first newspapers; years before are misread numbers.
 _EARLIEST, _LATEST = 1990, 2100
 _LONGEST_TEXT = 400
-# Minutes: no place keeps a clock more than fourteen hours from UTC.
-_WIDEST_OFFSET = 14 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
     """A date as printed. `local` is naive; `zone` is None where none is printed.
 
-    `swapped` is the other reading of a day and month that could be either way round.
-    `start` and `end` are where it stands in the text.
+    `letters` are the zone's where letters name it; `is_zone_known` is False where what is
+    printed names no zone known here. `swapped` is the other reading of a day and month that
+    could be either way round, `is_open` where nothing says which is meant. `start` and `end`
+    are where it stands in the text.
     """
 
     local: datetime
@@ -34,62 +34,55 @@ class Printed:
     start: int
     end: int
     swapped: date | None = None
+    is_open: bool = False
+    letters: str = ""
+    is_zone_known: bool = True
 
 
-@cache
-def _names() -> tuple[dict[str, int], dict[str, int | str]]:
-    data = tomllib.loads(files(__package__).joinpath("dates.toml").read_text(encoding="utf-8"))
-    months = {name: int(number) for number, names in data["months"].items() for name in names}
-    return months, data["zones"]
-
-
+_MONTH, _SHORT, _LETTERS = r"(?P<month>\d{1,2})", r"(?P<short>\d{2})", r"(?P<letters>[A-Z]{1,5})"
+_HM = r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)"
+_HMS = r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
+_WORD = r"[^\W\d_]"
 _DAY, _YEAR = r"(?P<day>\d{1,2})", r"(?P<year>\d{4})"
-_ORDINAL = r"(?:st|nd|rd|th|er|º|ª|°|η|ης|η|\.)?"
-_OF = r"(?:[\s.,/-]+(?:of\s+|de\s+|d')?)"
-# `{month}` stands for the names of months. Earlier forms have the first claim on a text.
-_FORMS = (
-    r"(?<![\d/.])(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?![\d/])",
-    r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>[01]\d)(?P<day>[0-3]\d)(?=T\d|$)",
-    rf"(?<!\d){_DAY}{_ORDINAL}{_OF}(?P<name>{{month}})\.?{_OF}{_YEAR}(?!\d)",
-    rf"\b(?P<name>{{month}})\.?\s+{_DAY}{_ORDINAL}(?:,|\s)\s*{_YEAR}(?!\d)",
-    rf"(?<!\d){_YEAR}[\s,.-]+(?P<name>{{month}})\.?\s+{_DAY}(?!\d)",
-    rf"(?<!\d){_DAY}[-/\s](?P<name>{{month}})[-/\s](?P<short>\d{{2}})(?![\d:])",
-    r"(?<![\d/.])(?P<year>\d{4})\s?[/.年]\s?(?P<month>\d{1,2})\s?[/.月]\s?(?P<day>\d{1,2})(?!\d)",
-    r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>\s?[/.-]\s?)(?P<b>\d{1,2})(?P=sep)(?P<year>\d{4})(?![\d/])",
-    r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>[/.])(?P<b>\d{1,2})(?P=sep)(?P<short>\d{2})(?![\d/.:])",
+_ORDINAL = r"(?:\.?(?:st|nd|rd|th|er|re|o|a|º|ª|°|η|ης|го)(?![^\W_])|\.?[º°ª]|\.)?"
+_OF = r"(?:[\s.,/-]{1,4}(?:of\s+|del?\s+|d'\s?)?)"
+# A name has two words in the Levant's calendar, and may have two names beside each other.
+_NAME = rf"(?P<name>(?:كانون|تشرين)\s+{_WORD}{{4,8}}|{_WORD}{{2,14}})"
+_OTHER_NAME = rf"(?:\s?[/(]\s?{_WORD}{{3,12}}\s?\)?)?"
+# Earlier forms have the first claim on a text.
+_FORMS = tuple(
+    re.compile(form, re.IGNORECASE)
+    for form in (
+        r"(?<![\d/.])(?P<year>\d{4})(?P<dash>[-:])(?P<month>\d{1,2})(?P=dash)(?P<day>\d{1,2})(?![\d/])",
+        r"(?<![\w-])(?P<year>\d{4})-?W(?P<week>\d{2})-?(?P<weekday>[1-7])(?![\d-])",
+        r"(?<![\w-])(?P<year>\d{4})-(?P<yearday>\d{3})(?=T\d)",
+        r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>[01]\d)(?P<day>[0-3]\d)(?=T\d|$)",
+        # NATO's date-time group, and C's ctime.
+        rf"(?<!\w){_DAY}{_HM}(?P<letters>Z)\s?(?P<name>[a-z]{{3}})\s?(?:{_YEAR}|{_SHORT})(?!\d)",
+        rf"(?<![^\W_])(?P<name>[a-z]{{3}})\s+{_DAY}\s+{_HMS}(?:\s{_LETTERS})?\s{_YEAR}(?!\d)",
+        rf"(?<!\d){_DAY}{_ORDINAL}{_OF}{_NAME}{_OTHER_NAME}\.?{_OF}{_YEAR}(?!\d)",
+        rf"(?<![^\W_]){_NAME}\.?\s+{_DAY}{_ORDINAL}\s?[,\s]\s?{_YEAR}(?!\d)",
+        rf"(?<!\d){_YEAR}[\s,.-]{{1,3}}{_NAME}\.?\s+{_DAY}(?!\d)",
+        rf"(?<!\d){_DAY}(?P<dash>[-/]){_NAME}(?P=dash){_SHORT}(?![\d:])",
+        rf"(?<!\d){_DAY}\s{_NAME}\.?\s'{_SHORT}(?![\d:])",
+        rf"(?<!\d){_DAY}\s{_NAME}\s(?P<short>\d{{2}})(?=\s\d\d:\d\d:\d\d)",
+        rf"(?<![\d/.]){_YEAR}\s?[/.年년]\s?{_MONTH}\s?[/.月월]\s?{_DAY}(?!\d)(?:\s?[日일号號])?",
+        r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>\s?[/.-]\s?)(?P<b>\d{1,2})(?P=sep)(?P<year>\d{4})(?![\d/])",
+        r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>[/.])(?P<b>\d{1,2})(?P=sep)(?P<short>\d{2})(?![\d/.:])",
+        # Alone in its text: elsewhere it may be a telephone number.
+        r"^\s*(?P<a>\d{1,2})(?P<sep>-)(?P<b>\d{1,2})-(?P<short>\d{2})(?=\s*$|[\s,]+\d{1,2}:\d\d)",
+    )
 )
 
 
-@cache
-def _patterns() -> tuple[re.Pattern[str], ...]:
-    months, _ = _names()
-    names = "|".join(sorted(map(re.escape, months), key=len, reverse=True))
-    return tuple(re.compile(form.replace("{month}", names), re.IGNORECASE) for form in _FORMS)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A day where it stands in the folded text; `match` has its time where the form has one."""
 
-
-_TIME = re.compile(
-    r"(?<![\d:.,/+-])(?P<hour>[0-2]?\d)(?:\s?[:h]\s?|(?P<dot>\.))(?P<minute>[0-5]\d)"
-    r"(?::(?P<second>[0-5]\d)(?:[.,]\d{1,9})?)?(?![\d:])"
-    r"\s*(?P<half>[ap]\.?\s?m\b\.?|[πμ]\.?\s?μ\b\.?)?",
-    re.IGNORECASE,
-)
-_HOUR = re.compile(
-    r"(?<![\d:.,/])(?P<hour>1[0-2]|0?[1-9])\s?(?P<half>[ap]\.?\s?m\b\.?)", re.IGNORECASE
-)
-_MILITARY = re.compile(
-    r"(?<![\d:./-])(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?=(?:GMT|UTC|Z)\b)"
-)
-_COMPACT = re.compile(r"(?P<hour>[0-2]\d)(?P<minute>[0-5]\d)(?P<second>[0-5]\d)(?=Z|[+-]|$)")
-_TIMES = (_TIME, _COMPACT, _MILITARY, _HOUR)
-_OFFSET = re.compile(
-    r"\s*[\[(]?\s*(?:GMT|UTC)?\s*(?P<sign>[+−-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?(?![\d/])"
-)
-_LETTERS = re.compile(r"\s*,?\s*[\[(]?\s*(?P<name>[A-Z]{1,5})\b")
-_US_WORDS = re.compile(
-    r"\s*,?\s*(?P<name>Eastern|Central|Mountain|Pacific)(?:\s+(?:Standard|Daylight))?\s+time",
-    re.IGNORECASE,
-)
-_US_ZONES = {"eastern": "ET", "central": "CT", "mountain": "MT", "pacific": "PT"}
+    day: date
+    swapped: date | None
+    is_open: bool
+    match: re.Match[str]
 
 
 def read_dates(
@@ -97,135 +90,124 @@ def read_dates(
 ) -> Iterator[Printed]:
     """Yield the dates printed in `text`, in order. `formats` (strptime's) are tried first.
 
-    `day_first` says how to read 04/05/2023; None leaves it open, see `Printed.swapped`.
+    `day_first` says how to read 04/05/2023; None leaves it open, see `Printed.is_open`.
 
     >>> [str(one.local) for one in read_dates("19/04/2023 at 08:15", day_first=True)]
     ['2023-04-19 08:15:00']
     """
-    text = text[:_LONGEST_TEXT]
-    found = list(_by_format(text, formats)) or sorted(
-        (one for one in _by_pattern(text, day_first)), key=lambda one: (one.start, -one.end)
-    )
-    last = -1
+    folded, places = fold(text[:_LONGEST_TEXT])
+    found = list(_by_format(folded, formats)) or _by_pattern(folded, day_first)
     for one in found:
-        if one.start >= last:
-            last = one.end
-            yield one
+        yield replace(one, start=places[one.start], end=places[one.end])
 
 
 def _by_pattern(text: str, day_first: bool | None) -> Iterator[Printed]:
-    taken: list[tuple[int, int]] = []
-    for pattern in _patterns():
-        for match in pattern.finditer(text):
-            if any(match.start() < end and start < match.end() for start, end in taken):
+    """Yield the dates in order, each with the time that stands beside it and no other date."""
+    last = 0
+    for one in sorted(_find_days(text, day_first), key=lambda found: found.match.start()):
+        if one.match.start() >= last:
+            printed = _with_own_time(one) or _with_time(text, one, last)
+            last = printed.end
+            yield printed
+
+
+def _find_days(text: str, day_first: bool | None) -> list[_Found]:
+    taken: list[_Found] = []
+    for form in _FORMS:
+        for match in form.finditer(text):
+            spans = (one.match.span() for one in taken)
+            if any(match.start() < end and start < match.end() for start, end in spans):
                 continue
-            days = _days(match, day_first)
-            if days:
-                taken.append(match.span())
-                yield with_time(text, days[0], match.span(), days[1] if len(days) > 1 else None)
+            if found := _read_day(match, day_first):
+                taken.append(found)
+    return taken
 
 
-def _days(match: re.Match[str], day_first: bool | None) -> list[date]:
-    """Return the day; two where day and month could be either way round; none if impossible."""
+def _read_day(match: re.Match[str], day_first: bool | None) -> _Found | None:
     parts = match.groupdict()
-    year = int(parts["year"]) if parts.get("year") else 2000 + int(parts["short"])
-    if parts.get("a") is None:
-        months, _ = _names()
+    year = int(parts["year"]) if parts.get("year") else _full_year(parts["short"])
+    if parts.get("a") is not None:
+        return _read_numbers(match, year, day_first)
+    day = _real_day(year, parts)
+    return _Found(day, None, False, match) if day else None
+
+
+def _full_year(short: str) -> int:
+    return (1900 if int(short) >= 70 else 2000) + int(short)
+
+
+def _real_day(year: int, parts: dict[str, str]) -> date | None:
+    try:
+        if parts.get("week"):
+            return _in_range(date.fromisocalendar(year, int(parts["week"]), int(parts["weekday"])))
+        if parts.get("yearday"):
+            day = date(year, 1, 1) + timedelta(days=int(parts["yearday"]) - 1)
+            return _in_range(day) if day.year == year else None
         name = parts.get("name")
-        month = months[name.lower()] if name else int(parts["month"])
-        return _real_days([(year, month, int(parts["day"]))])
-    a, b = int(parts["a"]), int(parts["b"])
-    # With dots the day comes first everywhere.
-    if parts["sep"].strip() == "." or day_first:
-        orders = [(year, b, a)]
-    elif day_first is False:
-        orders = [(year, a, b)]
+        month = words().months.get(fold_word(name), 0) if name else int(parts["month"])
+        return _in_range(date(year, month, int(parts["day"])))
+    except ValueError:
+        return None
+
+
+def _in_range(day: date) -> date | None:
+    return day if _EARLIEST <= day.year <= _LATEST else None
+
+
+def _read_numbers(match: re.Match[str], year: int, day_first: bool | None) -> _Found | None:
+    a, b = int(match["a"]), int(match["b"])
+    by_day = _real_day(year, {"month": str(b), "day": str(a)})
+    by_month = _real_day(year, {"month": str(a), "day": str(b)})
+    # With dots the day comes first everywhere, unless that day does not exist.
+    if match["sep"].strip() == ".":
+        first, other = by_day or by_month, None
     else:
-        orders = [(year, b, a), (year, a, b)] if a != b else [(year, a, b)]
-    days = _real_days(orders)
-    # The site's habit gives an impossible month: then it is the other way round.
-    return days or _real_days([(year, a, b), (year, b, a)])[:1]
+        first, other = (by_month, by_day) if day_first is False else (by_day, by_month)
+    first, other = (first, other) if first else (other, None)
+    other = None if other == first else other
+    return _Found(first, other, other is not None and day_first is None, match) if first else None
 
 
-def _real_days(orders: list[tuple[int, int, int]]) -> list[date]:
-    days: list[date] = []
-    for year, month, day in orders:
-        try:
-            days.append(date(year, month, day))
-        except ValueError:
-            continue
-    return [one for one in days if _EARLIEST <= one.year <= _LATEST]
-
-
-def with_time(text: str, day: date, span: tuple[int, int], swapped: date | None) -> Printed:
-    """Join the day at `span` with the time beside it, and the zone beside that."""
-    start, end = span
-    after = re.match(
-        r"T|[\s,|·•\-–—@/()]*"
-        r"(?:at|um|à|às|a las|alle|στις|о|в|ore|saat|kl\.?|Uhr|godz\.?|o godz\.)?[\s,:]*",
-        text[end:],
+def _with_own_time(one: _Found) -> Printed | None:
+    parts = one.match.groupdict()
+    if not parts.get("hour"):
+        return None
+    second = parts.get("second")
+    clock = Clock(
+        hour=int(parts["hour"]),
+        minute=int(parts["minute"]),
+        second=int(second) if second else None,
+        zone=read_zone(parts.get("letters") or "", 0),
+        start=one.match.start(),
     )
-    offset = end + (after.end() if after else 0)
-    match = next((m for m in (p.match(text, offset) for p in _TIMES) if m), None)
-    if match is None:
-        before = [m for p in (_TIME, _MILITARY, _HOUR) for m in p.finditer(text[:start])]
-        near = [
-            m
-            for m in before
-            if start - m.end() <= 18 and not re.search(r"\d", text[m.end() : start])
-        ]
-        match = near[-1] if near else None
-    if match is None:
-        return Printed(datetime(day.year, day.month, day.day), DAY, None, start, end, swapped)  # noqa: DTZ001 - local as printed
-    return _timed(text, day, span, match, swapped)
+    return _timed(one, clock, one.match.end())
 
 
-def _timed(
-    text: str, day: date, span: tuple[int, int], match: re.Match[str], swapped: date | None
-) -> Printed:
-    parts = match.groupdict()
-    hour = _hour(int(parts["hour"]), parts.get("half"))
-    minute, second = int(parts.get("minute") or 0), parts.get("second")
-    if hour > 23:
-        return Printed(datetime(day.year, day.month, day.day), DAY, None, *span, swapped)  # noqa: DTZ001 - local as printed
-    zone, zone_end = read_zone(text, match.end())
-    local = datetime(day.year, day.month, day.day, hour, minute, int(second or 0))  # noqa: DTZ001 - local as printed
-    start, end = min(span[0], match.start()), max(span[1], match.end(), zone_end)
-    return Printed(local, SECOND if second else MINUTE, zone, start, end, swapped)
+def _with_time(text: str, one: _Found, floor: int) -> Printed:
+    start, end = one.match.span()
+    clock = find_clock(text, start, end, floor=floor)
+    if clock is None or not clock.is_clear:
+        bare = datetime(one.day.year, one.day.month, one.day.day)  # noqa: DTZ001 - local as printed
+        return Printed(bare, DAY, None, start, end, one.swapped, one.is_open)
+    if clock.zone.where is None and (lead := phrase_before(text, min(start, clock.start))):
+        clock = replace(clock, zone=replace(lead, end=clock.zone.end))
+    return _timed(one, clock, max(end, clock.zone.end))
 
 
-def _hour(hour: int, half: str | None) -> int:
-    if not half:
-        return hour
-    is_afternoon = half[0].lower() in ("p", "μ")
-    return hour % 12 + (12 if is_afternoon else 0) if hour <= 12 else hour
-
-
-def read_zone(text: str, position: int) -> tuple[tzinfo | None, int]:
-    """Return the zone printed at `position` in `text`, and where it ends."""
-    return _numeric_zone(text, position) or _named_zone(text, position) or (None, position)
-
-
-def _numeric_zone(text: str, position: int) -> tuple[tzinfo, int] | None:
-    match = _OFFSET.match(text, position)
-    minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0) if match else 0
-    if match is None or minutes > _WIDEST_OFFSET:
-        return None
-    sign = 1 if match["sign"] == "+" else -1
-    return timezone(timedelta(minutes=sign * minutes)), match.end()
-
-
-def _named_zone(text: str, position: int) -> tuple[tzinfo, int] | None:
-    _, zones = _names()
-    if match := _US_WORDS.match(text, position):
-        return ZoneInfo(str(zones[_US_ZONES[match["name"].lower()]])), match.end()
-    match = _LETTERS.match(text, position)
-    if match is None or match["name"] not in zones:
-        return None
-    value = zones[match["name"]]
-    if isinstance(value, str):
-        return ZoneInfo(value), match.end()
-    return (UTC if value == 0 else timezone(timedelta(minutes=value))), match.end()
+def _timed(one: _Found, clock: Clock, end: int) -> Printed:
+    day = one.day
+    local = datetime(day.year, day.month, day.day, clock.hour, clock.minute, clock.second or 0)  # noqa: DTZ001 - local as printed
+    return Printed(
+        local=local,
+        precision=MINUTE if clock.second is None else SECOND,
+        zone=clock.zone.where,
+        start=min(one.match.start(), clock.start),
+        end=end,
+        swapped=one.swapped,
+        is_open=one.is_open,
+        letters=clock.zone.letters,
+        is_zone_known=clock.zone.is_known,
+    )
 
 
 _DIRECTIVES = {
@@ -236,17 +218,17 @@ _DIRECTIVES = {
     "%-m": r"(?P<month>\d{1,2})",
     "%Y": r"(?P<year>\d{4})",
     "%y": r"(?P<short>\d{2})",
-    "%B": r"(?P<name>[^\W\d_]+)",
-    "%b": r"(?P<name>[^\W\d_]+)",
+    "%B": rf"{_NAME}",
+    "%b": rf"{_NAME}",
     "%H": r"(?P<hour>\d{1,2})",
     "%I": r"(?P<hour>\d{1,2})",
     "%-H": r"(?P<hour>\d{1,2})",
     "%-I": r"(?P<hour>\d{1,2})",
     "%M": r"(?P<minute>\d{2})",
     "%S": r"(?P<second>\d{2})",
-    "%p": r"(?P<half>[AaPp]\.?[Mm]\.?|[πμ]\.?μ\.?)",
-    "%A": r"[^\W\d_]+",
-    "%a": r"[^\W\d_]+",
+    "%p": r"(?P<half>[AaPp]\.?\s?[Mm]\b\.?|[πμΠΜ]\.?\s?[μΜ]\b\.?|[^\W\d_]{1,9})",
+    "%A": r"[^\W\d_]+(?:'[^\W\d_]+)?",
+    "%a": r"[^\W\d_]+(?:'[^\W\d_]+)?",
     "%Z": r"(?P<letters>[A-Z]{1,5})",
     "%z": r"(?P<offset>Z|[+-]\d{2}:?\d{2})",
     "%%": "%",
@@ -255,14 +237,13 @@ _DIRECTIVES = {
 
 @cache
 def format_pattern(form: str) -> re.Pattern[str]:
-    """Return what finds a date of strptime's format `form` anywhere in a text."""
-    parts = re.split(r"(%-?[A-Za-z%])", form)
+    """Return what finds a date of strptime's format `form` anywhere in a folded text."""
     seen: set[str] = set()
     out = ""
-    for part in parts:
+    for part in re.split(r"(%-?[A-Za-z%])", form):
         piece = _DIRECTIVES.get(part)
         if piece is None:
-            out += re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(part))
+            out += re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(fold(part)[0]))
         elif part in seen:
             out += re.sub(r"\?P<\w+>", "?:", piece)
         else:
@@ -274,36 +255,26 @@ def format_pattern(form: str) -> re.Pattern[str]:
 def _by_format(text: str, formats: tuple[str, ...]) -> Iterator[Printed]:
     for form in formats:
         for match in format_pattern(form).finditer(text):
-            if (day := _formatted_day(match.groupdict())) is not None:
-                yield from _formatted(text, day, match)
+            parts = {key: value for key, value in match.groupdict().items() if value}
+            if found := _formatted_day(match, parts):
+                yield _formatted(text, found, parts)
 
 
-def _formatted_day(parts: dict[str, str | None]) -> date | None:
-    months, _ = _names()
-    month = months.get((parts.get("name") or "").lower()) or int(parts.get("month") or 0)
-    year = int(parts.get("year") or 2000 + int(parts.get("short") or 0))
-    return next(iter(_real_days([(year, month, int(parts.get("day") or 0))])), None)
+def _formatted_day(match: re.Match[str], parts: dict[str, str]) -> _Found | None:
+    year = int(parts["year"]) if "year" in parts else _full_year(parts.get("short", "0"))
+    day = _real_day(year, {"month": "0", "day": "0", **parts})
+    return _Found(day, None, False, match) if day else None
 
 
-def _formatted(text: str, day: date, match: re.Match[str]) -> Iterator[Printed]:
-    parts = match.groupdict()
-    if parts.get("hour") is None:
-        yield with_time(text, day, match.span(), None)
-    elif timed := re.match(_TIME, _clock(parts)):
-        printed = _timed(_clock(parts) + text[match.end() :], day, (0, 0), timed, None)
-        zone, end = _format_zone(parts, text, match.end())
-        yield Printed(printed.local, printed.precision, zone, match.start(), end)
-
-
-def _clock(parts: dict[str, str | None]) -> str:
-    second = f":{parts['second']}" if parts.get("second") else ""
-    return (
-        f"{parts['hour']}:{parts.get('minute') or '00'}{second} {parts.get('half') or ''}".strip()
-    )
-
-
-def _format_zone(parts: dict[str, str | None], text: str, end: int) -> tuple[tzinfo | None, int]:
-    printed = parts.get("letters") or parts.get("offset")
-    if printed:
-        return read_zone(printed, 0)[0], end
-    return read_zone(text, end)
+def _formatted(text: str, found: _Found, parts: dict[str, str]) -> Printed:
+    if "hour" not in parts:
+        return _with_time(text, found, found.match.start())
+    second = f":{parts['second']}" if "second" in parts else ""
+    printed = f"{parts['hour']}:{parts.get('minute', '00')}{second} {parts.get('half', '')}".strip()
+    zone = parts.get("letters") or parts.get("offset")
+    rest = text[found.match.end() :]
+    clock = clock_at(f"{printed} {zone}" if zone else printed + rest)
+    if clock is None or not clock.is_clear:
+        return _with_time(text, found, found.match.start())
+    end = found.match.end() + (0 if zone else max(0, clock.zone.end - len(printed)))
+    return _timed(found, replace(clock, start=found.match.start()), end)

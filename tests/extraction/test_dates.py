@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crawler.extraction.dates import DateHabits, day_first, read_moment, url_date
+from crawler.extraction.dates import DateHabits, Evidence, day_first, read_moment, url_date
 
 NICOSIA, NEW_YORK, KYIV = "Asia/Nicosia", "America/New_York", "Europe/Kyiv"
 
@@ -122,7 +122,9 @@ def test_day_and_month_that_could_be_either_way_round_give_no_date() -> None:
 
 
 def test_month_in_the_address_settles_which_way_round_a_date_is() -> None:
-    moment = read_moment("04/05/2023", source="html", habits=DateHabits(), month=(2023, 4))
+    moment = read_moment(
+        "04/05/2023", source="html", habits=DateHabits(), evidence=Evidence(month=(2023, 4))
+    )
     assert moment is not None
     assert moment.when == datetime(2023, 4, 5, tzinfo=UTC)
 

@@ -1,0 +1,69 @@
+"""A table of written dates and zones, each read to the instant it means, or not at all."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from crawler.extraction.dates import DateHabits, Moment, read_moment
+
+TABLE = Path(__file__).with_name("date_forms.toml")
+
+
+class Row(NamedTuple):
+    text: str
+    meaning: str
+    habits: DateHabits
+
+
+def _rows() -> list[Row]:
+    groups = tomllib.loads(TABLE.read_text(encoding="utf-8"))["forms"]
+    return [
+        Row(text, meaning, DateHabits(group.get("zone"), group.get("day_first")))
+        for group in groups
+        for text, meaning in group["rows"]
+    ]
+
+
+ROWS = _rows()
+
+
+def _meaning(moment: Moment | None) -> str:
+    if moment is None:
+        return "null"
+    assert moment.when.tzinfo is UTC
+    form = {"day": "%Y-%m-%d", "minute": "%Y-%m-%dT%H:%MZ", "second": "%Y-%m-%dT%H:%M:%SZ"}
+    return " ".join((moment.when.strftime(form[moment.precision]), *moment.flags))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.text for row in ROWS])
+def test_written_date_is_read_to_what_it_means(row: Row) -> None:
+    for source in ("html", "meta"):
+        assert _meaning(read_moment(row.text, source=source, habits=row.habits)) == row.meaning
+
+
+def test_table_is_as_long_as_it_claims() -> None:
+    assert len({(row.text, row.habits) for row in ROWS}) == len(ROWS) >= 350
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.text for row in ROWS])
+def test_zone_is_the_assumed_one_exactly_where_that_is_flagged(row: Row) -> None:
+    moment = read_moment(row.text, source="html", habits=row.habits)
+    is_flagged = moment is not None and "zone_assumed" in moment.flags
+    assert (moment.time_zone_assumed if moment else None) == (
+        row.habits.zone if is_flagged else None
+    )
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.text for row in ROWS])
+def test_time_without_a_zone_is_not_told_where_the_sites_zone_is_not_known(row: Row) -> None:
+    habits = DateHabits(None, row.habits.day_first)
+    moment = read_moment(row.text, source="html", habits=habits)
+    if "zone_assumed" in row.meaning:
+        assert moment is not None
+        assert moment.precision == "day"
+        assert moment.when.time() == datetime.min.time()
