@@ -21,7 +21,7 @@ _BY = re.compile(
     r"|view all posts by|all posts by|more from"
     r"|von\b|par\b|por\b"
     r"|(?:\w+\s){1,2}(?:by|von|par|por)\s(?=(?-i:[^\W\d_a-z]))"
-    r"|di\b|του\b|της\b|Автор\s*:|автор\b|Yazar\s*:)\s*",
+    r"|di\b|του\b|της\b|Автор\s*:|автор\b|Yazar\s*:)\s*:?\s*",
     re.IGNORECASE,
 )
 _AND = re.compile(
@@ -99,18 +99,42 @@ _NOT_A_NAME = re.compile(
     r"https?://|www\.|@|\d|[<>{}]|\.(?:com|org|net|de|uk)$|^the "
     r"|\b(updated|published|posted|min read)\b"
 )
+_ACCOUNT = re.compile(r"[\W\d_]+|[^\s@]+@[^\s@]+")
 _AUTHOR_PAGE = re.compile(
     r"/(?:authors?|by|people|profile|staff|writers?|contributors?|team|journalists?|autor(?:en)?"
     r"|auteurs?|autores)/",
     re.IGNORECASE,
 )
 # Where a printed line stops naming people: its date, its separators.
-_LINE_END = re.compile(r"\s*(?:[|•·]|\d|\bupdated\b|\bpublished\b|\bposted\b)", re.IGNORECASE)
+_LINE_END = re.compile(
+    r"\s*(?:[|•·]|\d|\bupdated\b|\bpublished\b|\bposted\b"
+    # A whole date, which a theme may glue to the name; May and April are names, too.
+    r"|(?-i:(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?"
+    r"\s+\d{1,2}(?:st|nd|rd|th)?,?\s+\d{4}\b))",
+    re.IGNORECASE,
+)
+# What others did to the story than write it, up to the next "by", or a separator.
+_OTHER_WORK = re.compile(
+    r"\b(?:(?:medically|fact|expert)[\s-])?(?:(?:reviewed|edited|checked|translated|photographed"
+    r"|photographs?|photography|photos?|illustrated|illustrations?|video|graphics?) by"
+    r"|(?:fotos?|bearbeitet|übersetzt|redigiert) von|(?:photos?|traduit|relu) par"
+    r"|(?:fotos?|editado|traducido|traduzido) por)\b"
+    r"[^|•·;]*?(?=(?:\bwritten |\breported )?\bby\b|[|•·;]|$)",
+    re.IGNORECASE,
+)
+# What a build puts behind a class: "Header--authName--2GjjR", "NameLink-sc-10pl2l7-1".
+_HASH = re.compile(
+    r"(?:-sc-[a-z0-9]+-\d+|[-_]{1,2}(?=[A-Za-z]{0,6}\d|[A-Za-z]{0,5}[a-z][A-Z])[A-Za-z0-9]{5,7})$"
+)
+_AUTHOR_CLASSES = (
+    *("byline", "author", "author-name", "author__name", "author_name", "authorname", "authname"),
+    *("authorlink", "authornamelink"),
+)
 _PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))
 _LONGEST_NAME, _LONGEST_BYLINE = 60, 200
 # "By Ada Quay" in a line of its own, so near to the headline (in elements) that it is the story's.
 _BEGINS_BYLINE = re.compile(
-    r"(?:by|von|par|por|autor(?:in)?(?:/-?autor(?:in)?)?:?|author:|auteur:|автор:?)\s+"
+    r"(?:by:?|von:?|par:?|por:?|autor(?:in)?(?:/-?autor(?:in)?)?:?|author:|auteur:|автор:?)\s+"
     r"(?-i:[^\W\d_a-z])",
     re.IGNORECASE,
 )
@@ -152,6 +176,7 @@ def find_credits(
         # A later source may name all of the first one's people and more; never others instead.
         if len(people) > len(found) and set(people) >= set(found):
             found = people
+    found = _writers(found, printed)
     fallback = [*jsonld.authors, *jsonld.organizations, *from_meta(metadata), *hints]
     beside = lines_beside(root, h1) if not found else []
     found = found or people_of(beside, house)
@@ -160,6 +185,13 @@ def find_credits(
     found += [one for one in agencies_in(told, house) if one not in found]
     byline = next(iter([*printed, *fallback, *beside]), None)
     return Credits(authors=tuple(found), byline=byline)
+
+
+def _writers(people: list[str], printed: list[str]) -> list[str]:
+    """Leave out those of whom the page prints that they edited or reviewed, if others wrote it."""
+    line = " | ".join(printed)
+    others, rest = " ".join(_OTHER_WORK.findall(line)), _OTHER_WORK.sub(" ", line)
+    return [one for one in people if one not in others or one in rest] or people
 
 
 def agencies_in(lines: Iterable[str], house: set[str]) -> list[str]:
@@ -186,7 +218,20 @@ def lines_beside(root: HtmlElement, h1: HtmlElement | None) -> list[str]:
         return []
     below = takewhile(lambda one: not _is_story(one), elements[at : at + _AFTER_H1])
     near = [*elements[max(0, at - _BEFORE_H1) : at], *below]
-    return [text for one in near if (text := _line_of_authors(one))]
+    lines = [line for one in near for line in (_line_of_authors(one), _line_behind(one))]
+    return [line for line in lines if line]
+
+
+def _line_behind(element: HtmlElement) -> str | None:
+    """Return the line of authors that stands bare behind a date, say, in a box that is no text."""
+    text, box = " ".join((element.tail or "").split()), element.getparent()
+    if not text or box is None or not _is_byline_text(text):
+        return None
+    return text if len(text_of(box).split()) < _STORY_WORDS * 2 else None
+
+
+def _is_byline_text(text: str) -> bool:
+    return len(text.split()) <= _LONGEST_LINE and bool(_BEGINS_BYLINE.match(text))
 
 
 def _is_story(element: HtmlElement) -> bool:
@@ -200,20 +245,25 @@ def _line_of_authors(element: HtmlElement) -> str | None:
     if element.tag not in ("p", "span", "div", "li", "address") or len(element) > _MOST_PARTS:
         return None
     text = text_of(element)
-    is_short = len(text.split()) <= _LONGEST_LINE
-    return text if is_short and _BEGINS_BYLINE.match(text) else None
+    return text if _is_byline_text(text) else None
 
 
 def from_meta(metadata: Metadata) -> list[str]:
     # The narrower name first: `author` is often the house that owns the site.
     sources = (metadata.all(name) for name in ("article:author", "author", "byl"))
-    named = ([one for one in values if not one.startswith(("http", "/"))] for values in sources)
+    named = ([one for one in values if _is_named(one)] for values in sources)
     names = next((values for values in named if values), [])
     if (metadata.first("twitter:label1") or "").lower().startswith(("written by", "author", "by")):
         names += metadata.all("twitter:data1")[:1]
+    names += metadata.all("twitter:misc:written by")[:1]
     return names or metadata.all(
         "parsely-author", "sailthru.author", "dc.creator", "dcterms.creator", "cxenseparse:author"
     )
+
+
+def _is_named(value: str) -> bool:
+    """Tell a name from an address, and from the number of an account."""
+    return not value.startswith(("http", "/")) and not _ACCOUNT.fullmatch(value)
 
 
 def byline_elements(root: HtmlElement) -> list[HtmlElement]:
@@ -233,11 +283,13 @@ def _printed(element: HtmlElement) -> str:
 
 def _author_links(element: HtmlElement) -> list[str]:
     links = [element] if element.tag == "a" else element.iter("a")
+    writers = _OTHER_WORK.sub(" ", text_of(element))
     return [
-        text_of(link)
+        name
         for link in links
         if "author" in (link.get("rel") or "").split()
         or _AUTHOR_PAGE.search(link.get("href") or "")
+        if (name := text_of(link)) in writers
     ]
 
 
@@ -246,11 +298,12 @@ def _is_byline(element: HtmlElement) -> bool:
         return False
     if "author" in (element.get("rel") or "").split() or element.get("itemprop") == "author":
         return True
-    names = (element.get("class") or "").lower().split()
+    classes = (element.get("class") or "").split()
+    if not any(word in one.lower() for one in classes for word in ("auth", "byline")):
+        return False
+    names = [name.lower() for one in classes for name in dict.fromkeys((one, _HASH.sub("", one)))]
     return any(
-        name in _PERSON_BLOCK
-        or name.endswith(("byline", "author", "author-name", "author__name", "author_name"))
-        or name.startswith(("byline",))
+        name in _PERSON_BLOCK or name.endswith(_AUTHOR_CLASSES) or name.startswith(("byline",))
         for name in names
     )
 
@@ -268,7 +321,7 @@ def people_of(lines: Iterable[str], house: set[str]) -> list[str]:
 
 
 def _people_in(line: str, house: set[str]) -> Iterable[str]:
-    line, is_named = _BY.sub("", line.strip()), False
+    line, is_named = _BY.sub("", _OTHER_WORK.sub(" ", line).strip()), False
     for part in _AND.split(_LINE_END.split(line)[0]):
         name = _BEHIND.sub("", _BY.sub("", part.strip(" .,–—-·•\u00a0")))
         if is_person(name, house):

@@ -162,12 +162,10 @@ def _authors(article: Node, by_id: Mapping[str, Node]) -> tuple[tuple[str, ...],
     value = article.get("author") or article.get("creator")
     for one in value if isinstance(value, list) else [value]:
         node = _resolve(one, by_id)
-        name = _name(node, by_id)
-        if name:
-            is_body = isinstance(node, dict) and bool(
-                {"organization", "newsmediaorganization"} & set(_types(node))
-            )
-            (organizations if is_body else people).append(name)
+        is_body = isinstance(node, dict) and bool(
+            {"organization", "newsmediaorganization"} & set(_types(node))
+        )
+        (organizations if is_body else people).extend(_names(node, by_id))
     return tuple(dict.fromkeys(people)), tuple(dict.fromkeys(organizations))
 
 
@@ -186,6 +184,13 @@ def _name(value: object, by_id: Mapping[str, Node]) -> str | None:
         parts = [_text(value.get(key)) for key in ("givenName", "familyName")]
         return " ".join(part for part in parts if part) or None
     return _text(value)
+
+
+def _names(value: object, by_id: Mapping[str, Node]) -> list[str]:
+    """Return every name of one node: some pages put all their authors into a single person."""
+    listed = value.get("name") if isinstance(value, dict) else None
+    names = map(_text, listed) if isinstance(listed, list) else [_name(value, by_id)]
+    return [name for name in names if name]
 
 
 def _url(value: object, by_id: Mapping[str, Node]) -> str | None:

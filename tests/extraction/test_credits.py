@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 import pytest
 
@@ -39,6 +40,19 @@ def read(
         ('<p class="byline">von Ada Quay, Harbour Gazette North</p>', ("Ada Quay",)),
         ('<p class="byline">By Ada Quay/Piet Maas</p>', ("Ada Quay", "Piet Maas")),
         ('<p class="byline">Ada Quay</p><p class="byline">Journalist</p>', ("Ada Quay",)),
+        ('<p class="byline">By Ada QuayDecember 5, 2026</p>', ("Ada Quay",)),
+        ('<p class="byline">By April May Dec. 5, 2026</p>', ("April May",)),
+        ('<p class="byline">By Ada Quay | Edited by Piet Maas</p>', ("Ada Quay",)),
+        ('<p class="byline">Photos by Piet Maas</p>', ()),
+        ('<p class="byline">Reviewed by Piet Maas, by Ada Quay</p>', ("Ada Quay",)),
+        ('<p class="byline">von Ada Quay; Fotos von Piet Maas</p>', ("Ada Quay",)),
+        ('<h4>By <span class="Head--authName--2GjjR">Ada Quay</span></h4>', ("Ada Quay",)),
+        (
+            '<div class="sc-1a AuthorLink-sc-10pl2l7-4"><a href="/x/q">Ada Quay</a></div>',
+            ("Ada Quay",),
+        ),
+        ('<ul><li class="zq">Von: <a href="/ada-quay">Ada Quay</a></li></ul>', ("Ada Quay",)),
+        ("<div><small>posted 5 November</small> by Ada Quay </div>", ("Ada Quay",)),
         ('<p class="byline">By Harbour Gazette</p>', ()),
         ('<p class="byline">Newsroom</p>', ()),
         ('<p class="zq-3">By the time it sailed, the boat was old</p>', ()),
@@ -56,6 +70,38 @@ def test_agency_is_the_author_where_no_person_is_named() -> None:
 def test_agency_is_named_beside_people_as_the_page_itself_does() -> None:
     people = [{"@type": "Organization", "name": "Reuters"}, {"@type": "Person", "name": "Ada Quay"}]
     assert set(read(ld={"author": people}).authors) == {"Ada Quay", "Reuters"}
+
+
+def test_people_in_one_node_of_the_pages_data_are_all_authors() -> None:
+    person = {"@type": "Person", "name": ["Ada Quay", "Piet Maas"]}
+    assert read(ld={"author": person}).authors == ("Ada Quay", "Piet Maas")
+
+
+def test_editors_that_the_pages_data_list_with_the_authors_are_none_as_printed() -> None:
+    people = [{"@type": "Person", "name": name} for name in ("Ada Quay", "Piet Maas")]
+    line = '<p class="byline">By Ada Quay | Edited by Piet Maas</p>'
+    assert read(ld={"author": people}, byline=line).authors == ("Ada Quay",)
+
+
+def test_author_who_took_the_photographs_too_stays_one() -> None:
+    people = [{"@type": "Person", "name": name} for name in ("Ada Quay", "Piet Maas")]
+    line = '<p class="byline">By Ada Quay and Piet Maas | Photos by Piet Maas</p>'
+    assert read(ld={"author": people}, byline=line).authors == ("Ada Quay", "Piet Maas")
+
+
+@pytest.mark.parametrize("account", ["105092", "a.quay@gazette.example"])
+def test_account_in_the_head_is_no_author_and_hides_none(account: str) -> None:
+    head = f'<meta name="author" content="{account}">'
+    assert read(head=head).byline is None
+    head += '<meta name="twitter:misc:Written by" content="Ada Quay">'
+    assert read(head=head).authors == ("Ada Quay",)
+
+
+@pytest.mark.parametrize("value", ["@" * 200_000 + " x", "reviewed by " * 20_000, "A" * 200_000])
+def test_long_credits_cost_no_more_than_their_length(value: str) -> None:
+    start = process_time()
+    read(head=f'<meta name="author" content="{value}">', byline=f'<p class="{value}">{value}</p>')
+    assert process_time() - start < 2
 
 
 def test_agency_that_owns_the_site_is_its_own_name() -> None:
