@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from urllib.parse import urlsplit
@@ -11,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from lxml.html import HtmlElement
 
-from crawler.extraction.document import REMOVED, text_of
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
-from crawler.extraction.moments import DAY, FINENESS, MINUTE, SECOND, Printed, read_dates
+from crawler.extraction.moments import DAY, EPOCH, FINENESS, MINUTE, SECOND, Printed, read_dates
+from crawler.extraction.printed_dates import printed_dates
 from pipelines.model import Hints
 
 # A clock that is an hour wrong (a summer-time mistake) and a feed read a moment before its
@@ -57,38 +56,16 @@ _MODIFIED_META = (
     "dcterms.modified",
     "dc.date.modified",
 )
-_MODIFIED_WORD = re.compile(
-    r"updat|modif|aktualis|mis à jour|actualiz|atualiz|aggiornat|zaktualiz|оновлен|обновлен"
-    r"|ενημ|güncel|edited|changed",
-    re.IGNORECASE,
-)
-_PUBLISHED_WORD = re.compile(
-    r"publish|posted|publi|veröffentl|pubblicat|opublik|опублік|опублик|δημοσ|yayın|erstellt"
-    r"|created|issued",
-    re.IGNORECASE,
-)
-_DATE_NAME = re.compile(
-    r"(?:^|[-_ ])(?:pub)?(?:date|datetime|time|timestamp|published|posted|postdate|pubdate|dateline"
-    r"|byline|meta|submitted|info)(?:$|[-_ ])|date|timestamp|publish",
-    re.IGNORECASE,
-)
 _URL_DATE = re.compile(r"/((?:19|20)\d\d)[/-](0?[1-9]|1[0-2])[/-](0?[1-9]|[12]\d|3[01])(?:/|-|_|$)")
 _URL_MONTH = re.compile(r"/((?:19|20)\d\d)[/-](0[1-9]|1[0-2])(?:/|$)")
 _URL_COMPACT = re.compile(r"(?<!\d)(20[0-3]\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
-# Seconds or milliseconds since 1970, alone or as .NET wraps them; 2001 to 2100.
-_EPOCH = re.compile(r"(?:/Date\()?(?P<seconds>\d{10})(?:\d{3})?(?:\.\d{1,6})?(?:\)/)?")
+# The years 2001 to 2100.
 _FIRST_EPOCH, _LAST_EPOCH = 1_000_000_000, 4_102_444_800
+_NUMBERS = re.compile(r"(?<![\d/.-])(\d{1,2})[/-](\d{1,2})[/-](?:\d{4}|\d{2})(?![\d/])")
 # Countries that write the month first, and those where both are common.
 _MONTH_FIRST = frozenset(("US", "PH", "FM", "PW"))
 _EITHER = frozenset(("CA",))
 _LONGEST_LINE = 160
-# Elements that may hold a line with a date and no more.
-_LINES = frozenset((
-    "p", "div", "span", "time", "li", "small", "em", "strong", "h2", "h3", "h4", "h5", "h6", "td",
-    "dd", "a", "b", "i", "address", "ul", "section",
-))  # fmt: skip
-# How far from the headline a date is still the story's: elements of the page, in order.
-_BEFORE, _AFTER = 60, 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +97,15 @@ class DateHabits:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What else is known of when a story appeared: days told elsewhere, the address's month."""
+    """What else is known of when a story appeared.
+
+    Days that the page tells elsewhere, the month in its address, the order in which its other
+    dates have day and month, the last day that it can be.
+    """
 
     days: frozenset[date] = frozenset()
     month: tuple[int, int] | None = None
+    day_first: bool | None = None
     latest: date | None = None
 
 
@@ -149,7 +131,7 @@ def find_dates(
     fetched_at: datetime | None,
 ) -> Dates:
     """Return the dates of the page; `root` is pruned, its bylines still in place."""
-    printed = list(printed_dates(root, h1=h1, habits=habits))
+    printed = list(printed_dates(root, h1=h1, day_first=habits.day_first, formats=habits.formats))
     published = _said(jsonld.date_published, "json-ld")
     published += [s for v in metadata.all(*_PUBLISHED_META) for s in _said(v, "meta")]
     # What a listing prints beside a link is print like the page's own, and further from the story.
@@ -196,8 +178,16 @@ def _evidence(
     return Evidence(
         days=frozenset(one.local.date() for one in printed if one.swapped is None),
         month=(int(match[1]), int(match[2])) if match else None,
+        day_first=_order([one.raw for one in said]),
         latest=(fetched_at + FUTURE).date() if fetched_at else None,
     )
+
+
+def _order(texts: list[str]) -> bool | None:
+    """Tell from 19/04/2023 that 05/04/2023 beside it begins with the day, too."""
+    pairs = [(int(m[1]), int(m[2])) for text in texts for m in _NUMBERS.finditer(text[:400])]
+    orders = {a > 12 for a, b in pairs if (a > 12) != (b > 12)}
+    return orders.pop() if len(orders) == 1 else None
 
 
 def _said(raw: str | None, source: str) -> list[_Said]:
@@ -251,7 +241,7 @@ def read_moment(
     A time that a clock change doubles, or leaves out, is read by the offset before the change
     (as RFC 5545 has it) and flagged `ambiguous`.
     """
-    if stamp := _EPOCH.fullmatch(raw.strip()[:_LONGEST_LINE]):
+    if stamp := EPOCH.fullmatch(raw.strip()[:_LONGEST_LINE]):
         return _epoch(stamp, raw.strip(), source)
     for printed in read_dates(raw, day_first=habits.day_first, formats=formats):
         settled = _settle(printed, evidence)
@@ -275,6 +265,9 @@ def _settle(printed: Printed, evidence: Evidence) -> Printed | None:
     for fits in (
         [day for day in readings if day in evidence.days],
         [day for day in readings if (day.year, day.month) == evidence.month],
+        [printed.local.date() if evidence.day_first else printed.swapped]
+        if printed.is_open and evidence.day_first is not None
+        else [],
         [day for day in readings if evidence.latest is None or day <= evidence.latest],
         readings[:1] if not printed.is_open else [],
     ):
@@ -357,100 +350,3 @@ def url_date(url: str) -> str | None:
         return date(year, month, day).isoformat()
     except ValueError:
         return None
-
-
-def printed_dates(
-    root: HtmlElement, *, h1: HtmlElement | None, habits: DateHabits
-) -> Iterator[tuple[str, str]]:
-    """Yield what the page prints as its dates: (published, modified or plain), the surest first.
-
-    Only near the headline, or before the first paragraphs of the story: dates further down
-    belong to other stories, embedded posts and copyright lines.
-    """
-    elements = _window(root, h1)
-    found: list[tuple[int, int, str, str]] = []
-    for place, element in enumerate(elements):
-        for rank, kind, raw in _dates_in(element, habits):
-            found.append((rank, place, kind, raw))
-    for _, _, kind, raw in sorted(found, key=lambda one: one[:2])[:8]:
-        yield kind, raw
-
-
-def _window(root: HtmlElement, h1: HtmlElement | None) -> list[HtmlElement]:
-    elements: list[HtmlElement] = []
-    stack, at, story = [root], 0, None
-    while stack:
-        element = stack.pop()
-        if not isinstance(element.tag, str) or element.get(REMOVED) is not None:
-            continue
-        if element.tag in ("script", "style", "head", "blockquote", "noscript"):
-            continue
-        if element is h1:
-            at = len(elements)
-        if story is None and element.tag == "p" and (h1 is None or at) and _is_long(element):
-            story = len(elements)
-        elements.append(element)
-        stack.extend(reversed(element))
-    end = min((story if story is not None else at) + 12, at + _AFTER)
-    return elements[max(0, at - _BEFORE) if h1 is not None else 0 : end]
-
-
-def _is_long(paragraph: HtmlElement) -> bool:
-    return len(text_of(paragraph).split()) >= 25
-
-
-def _dates_in(element: HtmlElement, habits: DateHabits) -> Iterator[tuple[int, str, str]]:
-    names = " ".join(
-        (element.get(key) or "") for key in ("class", "id", "itemprop", "property", "data-testid")
-    )
-    stamp = element.get("datetime") or (element.get("content") if element.get("itemprop") else None)
-    if stamp and (element.tag == "time" or "date" in names.lower()):
-        text = text_of(element)
-        around = f"{names} {text} {_text_before(element)}"
-        kind = _kind(around)
-        yield (0 if kind == "published" or element.get("pubdate") is not None else 2), kind, stamp
-        return
-    own = _own_line(element)
-    if not own or len(own) > _LONGEST_LINE or not any(char.isdigit() for char in own):
-        return
-    is_named = bool(_DATE_NAME.search(names)) or element.tag == "time"
-    for kind, piece in _labelled(own, names):
-        if next(read_dates(piece, day_first=habits.day_first, formats=habits.formats), None):
-            yield (1 if kind == "published" else 3 if is_named else 4), kind, piece
-
-
-def _own_line(element: HtmlElement) -> str:
-    if element.tag in _LINES:
-        if any(child.tag in ("div", "p", "ul", "section", "table") for child in element):
-            return ""
-        return text_of(element)
-    return ""
-
-
-def _text_before(element: HtmlElement) -> str:
-    previous = element.getprevious()
-    parent = element.getparent()
-    text = (previous.tail or text_of(previous)) if previous is not None else ""
-    return text or ((parent.text or "") if parent is not None else "")
-
-
-def _kind(text: str) -> str:
-    if _PUBLISHED_WORD.search(text):
-        return "published"
-    return "modified" if _MODIFIED_WORD.search(text) else "plain"
-
-
-def _labelled(line: str, names: str) -> Iterator[tuple[str, str]]:
-    """Part "Published 1 May 2023, updated 2 May 2023" into its two dates."""
-    starts = sorted(
-        [(m.start(), "published") for m in _PUBLISHED_WORD.finditer(line)]
-        + [(m.start(), "modified") for m in _MODIFIED_WORD.finditer(line)]
-    )
-    if not starts:
-        yield _kind(names) if _MODIFIED_WORD.search(names) else "plain", line
-        return
-    if starts[0][0] > 0:
-        yield "plain", line[: starts[0][0]]
-    ends = [start for start, _ in starts[1:]] + [len(line)]
-    for (start, kind), end in zip(starts, ends, strict=True):
-        yield kind, line[start:end]

@@ -17,6 +17,9 @@ FINENESS = {DAY: 0, MINUTE: 1, SECOND: 2}
 _EARLIEST, _LATEST = 1990, 2100
 _LONGEST_TEXT = 400
 
+# Seconds or milliseconds since 1970, alone or as .NET wraps them.
+EPOCH = re.compile(r"(?:/Date\()?(?P<seconds>\d{10})(?:\d{3})?(?:\.\d{1,6})?(?:\)/)?")
+
 
 @dataclass(frozen=True, slots=True)
 class Printed:
