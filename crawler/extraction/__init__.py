@@ -13,7 +13,7 @@ from crawler.extraction import access, language
 from crawler.extraction.authors import Credits, find_credits
 from crawler.extraction.body import Body, find_body
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
-from crawler.extraction.document import decode, header, parse
+from crawler.extraction.document import decode, header, parse, unfit
 from crawler.extraction.forms import prune_forms
 from crawler.extraction.furniture import prune_learned
 from crawler.extraction.further_pages import may_have_pages, next_page
@@ -58,9 +58,10 @@ def extract(
     layout of the site and marks dates that lie in the future. `furniture` names whole blocks
     that the site repeats, which then go too.
     """
-    root = parse(decode(html, headers))
+    unread = unfit(html)
+    root = None if unread else parse(decode(html, headers))
     if root is None:
-        refusal = "unreadable" if html.strip() else "empty"
+        refusal = unread or ("unreadable" if html.strip() else "empty")
         return replace(_blank(url, site, furniture), content_hash=content_hash(""), refusal=refusal)
     given = _Given(
         url=url,
@@ -187,7 +188,7 @@ def unmatched_body(
 ) -> str | None:
     """Return the site's `extract.body` of that day where it matches nothing on the page."""
     rules = site.rules_at(fetched_at.date()) if fetched_at else site.extract
-    root = parse(decode(html, headers)) if rules.body else None
+    root = parse(decode(html, headers)) if rules.body and not unfit(html) else None
     return rules.body if root is not None and not select(root, rules.body) else None
 
 

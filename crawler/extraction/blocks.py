@@ -27,6 +27,8 @@ _SPACE = re.compile(r"[^\S\n]+")
 # Han, kana, Thai, Lao, Khmer, Burmese: scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _AROUND_BREAK = re.compile(r" ?\n ?")
+# Links among which those of one part are sought: every part against every link is a square.
+_MOST_LINKS = 200
 # Cells longer than this hold layout, not data.
 _LONGEST_CELL = 400
 
@@ -131,8 +133,12 @@ class _Walker:
             return
         # Two line breaks in a row are how old pages part their paragraphs.
         parts = [part.strip() for part in re.split(r"\n{2,}", text) if part.strip()]
+        first = 0
         for part in parts:
-            own = [link for link in links if len(parts) == 1 or link[0] in part]
+            near = links[first : first + _MOST_LINKS]
+            own = links if len(parts) == 1 else [link for link in near if link[0] in part]
+            if own and len(links) > _MOST_LINKS:
+                first = links.index(own[0], first)
             share = chars if len(parts) == 1 else sum(len("".join(t.split())) for t, _ in own)
             yield _block(self.owners, part, own, share)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from lxml import etree, html
 from lxml.html import HtmlElement
 
+from crawler.extraction.nesting import flatten
+
 # Marks an element as cleaned away. The tree stays whole, so that CSS paths speak of the page
 # as it was served; whoever walks it passes over what bears the mark.
 REMOVED = "sitrep-removed"
@@ -61,6 +63,7 @@ _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
 # Soft hyphens and signs of no width: where a word may break, which a reader does not see.
 _UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff", "&shy;", "&#173;", "&#8203;")
 _CONTROLS = (*range(9), 11, 12, *range(14, 32))
+_LIMIT = etree.ErrorTypes.ERR_RESOURCE_LIMIT
 _NO_CONTROL = bytes(32 if byte in _CONTROLS else byte for byte in range(256))
 
 
@@ -135,6 +138,29 @@ def _guess(data: bytes) -> str:
     return name if best >= 5 else _LATIN
 
 
+# Of 1,781 public pages none has more than 20,000 tags or 3 MB (most of that pictures written out).
+_MANY_TAGS, _MOST_TAGS, _MOST_BYTES = 20_000, 100_000, 25_000_000
+
+
+# How files begin that are no pages, whatever their header says: pictures, documents, archives.
+_MAGIC = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFF", b"%PDF-", b"PK\x03\x04", b"\x1f\x8b")
+# NUL and ESC are left out: UTF-16 without a mark has the one, ISO-2022 the other.
+_BINARY = bytes(byte for byte in _CONTROLS if byte not in (0, 27))
+_HEAD, _MOST_BINARY = 4096, 0.05
+
+
+def unfit(data: bytes) -> str | None:
+    """Return why bytes are not to be read as a page, or None. Bounds what any step costs."""
+    head = data[:_HEAD]
+    is_binary = len(head) - len(head.translate(None, _BINARY)) > _MOST_BINARY * len(head)
+    if is_binary or head.startswith(_MAGIC):
+        return "not_html"
+    if len(data) > _MOST_BYTES:
+        return "too_large"
+    # UTF-16 has a NUL beside each sign, which changes no count.
+    return "too_many_tags" if data.count(b"<") > _MOST_TAGS else None
+
+
 def parse(text: str) -> HtmlElement | None:
     """Return the root of the page's tree, or None where there is nothing to parse."""
     text = _XML_DECLARATION.sub("", text)
@@ -143,13 +169,23 @@ def parse(text: str) -> HtmlElement | None:
     data = text.encode("utf-8", "replace").translate(_NO_CONTROL)
     if not data.strip():
         return None
+    root, is_cut = _tree(data)
+    # What walks up the tree from every element costs the number of both, so not both are large.
+    if is_cut or data.count(b"<") > _MANY_TAGS:
+        root, _ = _tree(flatten(data.decode()).encode())
+    if root is not None:
+        restore_addresses(root)
+    return root
+
+
+def _tree(data: bytes) -> tuple[HtmlElement | None, bool]:
+    """Return the tree, and whether the parser left off at one of its limits."""
     parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True)
     try:
         root = html.document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError, AssertionError):
-        return None
-    restore_addresses(root)
-    return root
+        root = None
+    return root, any(error.type == _LIMIT for error in parser.error_log)
 
 
 def restore_addresses(root: HtmlElement) -> None:

@@ -203,6 +203,63 @@ def test_two_megabytes_of_hostile_markup_take_seconds(markup: str) -> None:
     assert time.process_time() - start < 8
 
 
+@pytest.mark.parametrize(
+    "opened", ["<div>", "<em>", "<p><font>", "<blockquote><span>", "<section><div>", "<ul><li>"]
+)
+@pytest.mark.parametrize("times", [300, 10_000])
+def test_story_below_thousands_of_open_tags_is_read(opened: str, times: int) -> None:
+    article = extract(page(opened * times, *map(p, STORY)), URL)
+    assert [one for one in STORY if one not in article.article_body] == []
+
+
+def test_two_megabytes_of_open_paragraphs_and_links_take_no_second() -> None:
+    html = page("<p><a>" * 333_000)
+    start = time.process_time()
+    article = extract(html, URL)
+    # 0.01 seconds were measured.
+    assert time.process_time() - start < 1
+    assert article.refusal == "too_many_tags"
+
+
+def test_sixty_megabytes_are_refused_by_name() -> None:
+    assert extract(page(p(_SENTENCE * 800_000)), URL).refusal == "too_large"
+
+
+@pytest.mark.parametrize("long", ["<img src='data:{}'>", "<script>{}</script>", "<!-- {} -->"])
+def test_picture_or_script_of_eleven_megabytes_hides_no_story(long: str) -> None:
+    html = page(p(STORY[0]), long.format("A" * 11_000_000), p(STORY[1]), p(STORY[2]))
+    assert body_of(html) == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("html", "refusal"),
+    [
+        (b"", "empty"),
+        (b" \n\t", "empty"),
+        (b"\0" * 5000, "unreadable"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "not_html"),
+        (bytes(range(256)) * 20, "not_html"),
+        (b"%PDF-1.7 " + b"words of a document that is no page " * 20, "not_html"),
+        (b"<html><head><title>x</title></head></html>", "empty"),
+        (b"<frameset cols='1,2'><frame src='a.html'><frame src='b.html'></frameset>", "empty"),
+        (b"<" * 2_000_000, "too_many_tags"),
+        (b"</p>" * 20_000, "unreadable"),
+    ],
+)
+def test_what_cannot_be_read_has_a_name(html: bytes, refusal: str) -> None:
+    assert extract(html, URL).refusal == refusal
+
+
+def test_nuls_between_letters_and_scripts_in_both_directions_leave_the_story_whole() -> None:
+    hebrew, arabic = (
+        "\u05d4\u05e9\u05d9\u05d9\u05e8\u05d4",
+        "\u0627\u0644\u0642\u0627\u0641\u0644\u0629",
+    )
+    mixed = f"{hebrew} {STORY[1]} {arabic}"
+    html = page(p(STORY[0]), p(mixed), p(STORY[2])).replace(b"<p>", b"<p>\0\0")
+    assert body_of(html) == "\n\n".join((STORY[0], mixed, STORY[2]))
+
+
 def test_page_that_is_only_its_standfirst_keeps_it_as_the_story() -> None:
     head = f'<meta name="description" content="{STORY[0]}">'
     html = page(f'<p class="intro">{STORY[0]}</p>', "<p>Producer: Anna Petrou</p>", head=head)
