@@ -305,3 +305,10 @@ def test_memory_benchmark_crawls_every_page() -> None:
     _, said = run("memory.py", "--pages", "30", "--every", "0.1")
     assert (said["pages"], said["exit_status"]) == (30, 0)
     assert said["peak_mb"] > 0
+
+
+def test_no_hostile_page_takes_more_than_its_length_asks_for() -> None:
+    _, said = run("hostile.py", "--pieces", "400")
+    assert len(said["pages"]) > 20
+    assert max(row["growth"] for row in said["pages"]) < 8
+    assert said["two_megabytes_seconds"] < 5
