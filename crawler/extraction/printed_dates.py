@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from lxml.html import HtmlElement
 
@@ -47,6 +49,9 @@ _LINES = frozenset((
 ))  # fmt: skip
 # How far from the headline a date is still the story's: elements of the page, in order.
 _BEFORE, _AFTER = 60, 250
+# And from the story's first long paragraph, for a date that stands under its beginning.
+_BEYOND = 12
+_STORY_PARAGRAPHS, _MOST_PARAGRAPHS = 2, 40
 # The words of a byline that begin small, in a line that is else all names.
 _BYLINE_WORDS = frozenset((
     "by", "and", "in", "on", "at", "the", "of", "for", "from", "with", "min", "mins", "minute",
@@ -57,8 +62,10 @@ _BYLINE_WORDS = frozenset((
     "dnia",
 ))  # fmt: skip
 _LONGEST_BYLINE = 10
-# Words: a box with a link to a story and a date is no longer, and a story no shorter.
-_LONGEST_CARD = 60
+# Characters: a box with a link to a story and a date holds no more text.
+_LONGEST_CARD = 400
+# Elements: no line and no card is made of so many.
+_MOST_PARTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,26 +108,32 @@ def _window(
     root: HtmlElement, h1: HtmlElement | None, own: frozenset[HtmlElement]
 ) -> tuple[list[HtmlElement], int]:
     """Return the elements where a date may be the story's, and the place where its text begins."""
-    scope = _scope(h1)
+    scope, boxes = _scope(h1), _story_boxes(root)
     elements: list[HtmlElement] = []
     stack, at, story = [root], 0, None
     while stack:
         element = stack.pop()
         if not isinstance(element.tag, str) or element.get(REMOVED) is not None:
             continue
-        if element.tag in _UNREAD_TAGS or (element not in own and _is_of_others(element)):
+        if element.tag in _UNREAD_TAGS or (element not in own and _is_of_others(element, boxes)):
             continue
         if element is h1:
             at = len(elements)
         if story is None and element.tag == "p" and (h1 is None or at) and _is_long(element):
             story = len(elements)
         elements.append(element)
+        if (h1 is None or at) and len(elements) >= _end(at, story):
+            break
         stack.extend(reversed(element))
     begin = max(0, at - _BEFORE) if h1 is not None else 0
-    end = min((story if story is not None else at) + 12, at + _AFTER)
+    end = _end(at, story) if story is not None else at + _BEYOND
     kept = [one for one in elements[begin:at] if scope is None or scope in one.iterancestors()]
     text = len(kept) + (story if story is not None else end) - (at if h1 is not None else 0)
     return kept + elements[at if h1 is not None else begin : end], text
+
+
+def _end(at: int, story: int | None) -> int:
+    return at + _AFTER if story is None else min(story + _BEYOND, at + _AFTER)
 
 
 def _scope(h1: HtmlElement | None) -> HtmlElement | None:
@@ -132,18 +145,22 @@ def _scope(h1: HtmlElement | None) -> HtmlElement | None:
     return named if named is not None else above[:8][-1] if above else None
 
 
-def _is_of_others(element: HtmlElement) -> bool:
+def _is_of_others(element: HtmlElement, boxes: frozenset[HtmlElement]) -> bool:
     if element.tag in _OTHER_TAGS:
         return True
     names = f"{element.get('class') or ''} {element.get('id') or ''}"
     if element.tag in ("aside", "footer") and not _DATE_NAME.search(names):
         return element.tag == "aside" or next(element.iterancestors("article"), None) is None
-    return len(names) > 1 and bool(_OTHERS.search(names)) and not _is_long_text(element)
+    return len(names) > 1 and element not in boxes and bool(_OTHERS.search(names))
 
 
-def _is_long_text(element: HtmlElement) -> bool:
-    """Tell whether the story itself is in the box: then its name says nothing."""
-    return sum(_is_long(paragraph) for paragraph in element.iter("p")) >= 2
+def _story_boxes(root: HtmlElement) -> frozenset[HtmlElement]:
+    """Return what holds the page's text, whatever it is named after: long paragraphs."""
+    counts: Counter[HtmlElement] = Counter()
+    long = (one for one in root.iter("p") if one.get(REMOVED) is None and _is_long(one))
+    for paragraph in islice(long, _MOST_PARAGRAPHS):
+        counts.update(paragraph.iterancestors())
+    return frozenset(box for box, count in counts.items() if count >= _STORY_PARAGRAPHS)
 
 
 def _is_long(paragraph: HtmlElement) -> bool:
@@ -167,7 +184,7 @@ def _dates_in(
         yield (0 if kind == "published" or element.get("pubdate") is not None else 2), kind, stamp
         return
     line = _own_line(element)
-    if not line or len(line) > _LONGEST_LINE or not any(char.isdigit() for char in line):
+    if not any(char.isdigit() for char in line):
         return
     if _RIGHTS.search(line) or _is_beside_link(element, own):
         return
@@ -183,7 +200,7 @@ def _dates_in(
 def _is_beside_link(element: HtmlElement, own: frozenset[HtmlElement]) -> bool:
     """Tell whether the date stands with a link to a story: in its list item, card or row."""
     parent = element.getparent()
-    if parent is None or parent in own or len(text_of(parent).split()) > _LONGEST_CARD:
+    if parent is None or parent in own or _short_text(parent, _LONGEST_CARD) is None:
         return False
     return any(_is_title(link) for link in parent.iter("a") if element not in link.iterancestors())
 
@@ -206,11 +223,23 @@ def _is_byline(line: str, date: Printed) -> bool:
 
 
 def _own_line(element: HtmlElement) -> str:
-    if element.tag in _LINES:
-        if any(child.tag in ("div", "p", "ul", "section", "table") for child in element):
-            return ""
-        return text_of(element)
-    return ""
+    """Return the text of an element that is a line, none that holds others or is too long."""
+    if element.tag not in _LINES:
+        return ""
+    if any(child.tag in ("div", "p", "ul", "section", "table") for child in element):
+        return ""
+    return _short_text(element, _LONGEST_LINE) or ""
+
+
+def _short_text(element: HtmlElement, longest: int) -> str | None:
+    """Return the text under `element`, None where it is longer; read no further than that."""
+    size = 0
+    for count, node in enumerate(element.iter()):
+        size += len((node.text or "").strip()) + len((node.tail or "").strip())
+        if size > 2 * longest + len((element.tail or "").strip()) or count > _MOST_PARTS:
+            return None
+    text = text_of(element)
+    return text if len(text) <= longest else None
 
 
 def _text_before(element: HtmlElement) -> str:
