@@ -52,6 +52,7 @@ class Words:
     zones: dict[str, int | str]
     phrases: dict[str, str]
     parts: dict[str, str]
+    weekdays: dict[str, int]
     leading: frozenset[str]
     beside: frozenset[str]
     connecting: frozenset[str]
@@ -60,6 +61,7 @@ class Words:
 @cache
 def words() -> Words:
     data = tomllib.loads(files(__package__).joinpath("dates.toml").read_text(encoding="utf-8"))
+    weekdays = {fold_word(n): int(k) for k, names in data["weekdays"].items() for n in names}
     months = {n: int(k) for k, names in data["months"].items() for n in names}
     parts = {fold_word(n): kind for kind, names in data["parts_of_day"].items() for n in names}
     return Words(
@@ -67,8 +69,9 @@ def words() -> Words:
         zones=data["zones"],
         phrases={fold_word(name): zone for name, zone in data["zone_phrases"].items()},
         parts=parts,
+        weekdays=weekdays,
         leading=frozenset(map(fold_word, data["words"]["leading"])),
-        beside=frozenset(map(fold_word, data["words"]["beside"])) | frozenset(parts),
+        beside=frozenset(map(fold_word, data["words"]["beside"])) | parts.keys() | weekdays.keys(),
         connecting=frozenset(map(fold_word, data["words"]["connecting"])),
     )
 
@@ -260,6 +263,11 @@ _OFFSET = re.compile(
 _LOST_PLUS = re.compile(r" (?P<hours>\d{2}):(?P<minutes>\d{2})$")
 _LETTERS = re.compile(r"\s*,?\s*[\[(]?\s*(?P<name>[^\W\d_]{1,5})(?![^\W_])[)\]]?")
 _IANA = re.compile(r"\s*[\[(]?\s*(?P<name>[A-Z][A-Za-z]+(?:/[A-Z][A-Za-z_-]+){1,2})\b[)\]]?")
+_OTHER_PHRASE = re.compile(
+    r"[\s,(\[]*(?:heure d|hora de|horario d|ora di|czasu|ωρα|بتوقيت|по времени)\s?[^\W\d_]+"
+    r"|[\s,(\[]*(?!local|read|reading|full|screen)[a-z]+ time\b",
+    re.IGNORECASE,
+)
 # Letters that look like a zone's and are not listed.
 _LIKE_A_ZONE = re.compile(r"[A-Z]{1,3}[DS]?T$")
 
@@ -276,6 +284,7 @@ def read_zone(
         or _phrase(text, position)
         or _iana(text, position)
         or _lettered(text, position, is_exact=is_exact)
+        or _other_phrase(text, position)
         or Zone(position)
     )
 
@@ -311,6 +320,12 @@ def _phrase(text: str, position: int) -> Zone | None:
     if match is None:
         return None
     return _of_value(words().phrases[fold_word(match.group())], match.end())
+
+
+def _other_phrase(text: str, position: int) -> Zone | None:
+    """Return the zone of a place that is not listed: nobody knows it, so it is not the site's."""
+    match = _OTHER_PHRASE.match(text, position)
+    return Zone(match.end(), is_known=False) if match else None
 
 
 def phrase_before(text: str, start: int) -> Zone | None:

@@ -76,6 +76,8 @@ _FORMS = tuple(
         r"^\s*(?P<a>\d{1,2})(?P<sep>-)(?P<b>\d{1,2})-(?P<short>\d{2})(?=\s*$|[\s,]+\d{1,2}:\d\d)",
     )
 )
+_WORD_BEFORE = re.compile(r"(?P<word>[^\W\d_]+(?:'[^\W\d_]+)?)[\s.,(]*$")
+_WORD_AFTER = re.compile(r"[\s.,(]*(?P<word>[^\W\d_]+(?:'[^\W\d_]+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,19 @@ def _find_days(text: str, day_first: bool | None) -> list[_Found]:
             if any(match.start() < end and start < match.end() for start, end in spans):
                 continue
             if found := _read_day(match, day_first):
-                taken.append(found)
+                taken.append(_by_weekday(text, found))
     return taken
+
+
+def _by_weekday(text: str, found: _Found) -> _Found:
+    """Settle by the weekday beside it which of day and month comes first."""
+    if found.swapped is None:
+        return found
+    start, end = found.match.span()
+    beside = (_WORD_BEFORE.search(text[max(0, start - 24) : start]), _WORD_AFTER.match(text, end))
+    printed = {words().weekdays.get(fold_word(one["word"])) for one in beside if one}
+    fits = [day for day in (found.day, found.swapped) if day.isoweekday() in printed]
+    return _Found(fits[0], None, False, found.match) if len(fits) == 1 else found
 
 
 def _read_day(match: re.Match[str], day_first: bool | None) -> _Found | None:
