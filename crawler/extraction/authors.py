@@ -140,7 +140,7 @@ _OTHER_TAGS = (
 _FULLEST = "comes first, or names all of those that the first names, and more"
 _AGENCY = "names a news agency as the author"
 _EDITORS = "without those of whom the page prints that they edited or reviewed it"
-_OTHERS = "names others than the winner, or no more than it"
+_OTHERS = "names others than the first that names anyone, or fewer"
 _NOBODY = "names nobody: a desk, the site itself, an agency, or no name"
 # "By Ada Quay" in a line of its own, so near to the headline (in elements) that it is the story's.
 _BEGINS_BYLINE = re.compile(
@@ -238,7 +238,8 @@ def _fullest(sources: list[Candidate]) -> Choice:
     for one in sources:
         # A later source may name all of the first one's people and more; never others instead.
         is_fuller = len(one.value) > len(found) and set(one.value) >= set(found)
-        why = "" if is_fuller else _OTHERS if one.value else _NOBODY
+        is_told = is_fuller or (one.value and one.value == found)
+        why = "" if is_told else _OTHERS if one.value else _NOBODY
         candidates.append(replace(one, why=why))
         if is_fuller:
             found, winner = one.value, candidates[-1]

@@ -52,7 +52,7 @@ def first_of(candidates: Iterable[Candidate]) -> Choice:
     """
     found = tuple(candidates)
     winner = next((one for one in found if one.value is not None), None)
-    return Choice(winner.value if winner else None, found, winner, FIRST)
+    return Choice(winner.value, found, winner, FIRST) if winner else Choice(candidates=found)
 
 
 def hint_source(hints: Hints) -> str:
@@ -62,5 +62,6 @@ def hint_source(hints: Hints) -> str:
 
 def hinted(hints: Hints, field: str) -> list[Candidate]:
     """Return what was said of `field` before the page was fetched."""
-    place = f"{hints.source or 'feed'}: {field}"
-    return said(hint_source(hints), place, getattr(hints, field))
+    source = hint_source(hints)
+    place = field if hints.source in (None, source) else f"{hints.source}: {field}"
+    return said(source, place, getattr(hints, field))
