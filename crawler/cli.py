@@ -12,6 +12,7 @@ from crawler.commands.compact import compact_
 from crawler.commands.crawl import crawl
 from crawler.commands.demo import demo
 from crawler.commands.doctor import doctor
+from crawler.commands.explain import explain
 from crawler.commands.export import export
 from crawler.commands.extract import extract
 from crawler.commands.import_ import import_
@@ -41,8 +42,8 @@ def cli() -> None:
 
 
 for _verb in (
-    crawl, recrawl, reextract, import_, extract, show, query, export, sites, status, compact_,
-    doctor, demo,
+    crawl, recrawl, reextract, import_, extract, show, explain, query, export, sites, status,
+    compact_, doctor, demo,
 ):  # fmt: skip
     cli.add_command(_verb)
 

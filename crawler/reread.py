@@ -218,12 +218,25 @@ class Rereader:
         return _Reading(article=tried[hints], hints=hints)
 
     def _hints_of(self, page: Page, before: _Reading | None) -> Iterator[Hints]:
-        yield page.hints
-        if before:
-            yield merged_hints(before.hints, page.hints)
         link = self._ledger.link(self._site.name, key_of(page.requested_url, self._site))
-        if link:
-            known = merged_hints(link.link.hints, page.hints)
-            yield known
-            if before:
-                yield merged_hints(before.hints, known)
+        return possible_hints(
+            page.hints,
+            before=before.hints if before else None,
+            known=link.link.hints if link else None,
+        )
+
+
+def possible_hints(own: Hints, *, before: Hints | None, known: Hints | None) -> Iterator[Hints]:
+    """Yield the hints that a page may have been read with, the likeliest first.
+
+    `own` lie beside it in the archive, `before` were those of the version before it, `known` are
+    those that are on record of its address.
+    """
+    yield own
+    if before:
+        yield merged_hints(before, own)
+    if known:
+        merged = merged_hints(known, own)
+        yield merged
+        if before:
+            yield merged_hints(before, merged)

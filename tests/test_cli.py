@@ -194,6 +194,7 @@ def test_wrong_use_is_told_by_the_program_as_it_is_installed(here: Installation)
         ["crawll"],
         ["query", "SELECT 1"],
         ["show", "https://www.navalnews.com/x/"],
+        ["explain", "https://www.navalnews.com/x/"],
         ["export", "x.csv"],
         ["doctor"],
     ],
@@ -501,6 +502,53 @@ def test_show_takes_an_address_or_an_id_and_tells_what_was_removed(there: Sitrep
     assert by_url == by_id
     assert row["headline"] in by_url
     assert "removed" in by_url
+
+
+def test_explain_tells_where_a_field_comes_from_and_what_lost(there: Sitrep) -> None:
+    row = rows(there, "SELECT article_id, url, headline FROM articles ORDER BY url LIMIT 1")[0]
+    by_url, by_id = (there("explain", row[key]).stdout for key in ("url", "article_id"))
+    assert by_url == by_id
+    assert f"headline: {row['headline']}" in by_url
+    said = only_object(there("explain", row["url"], "headline", "--json").stdout)
+    headline = said["fields"].pop("headline")
+    assert said["fields"] == {}
+    assert headline["value"] == headline["stored"] == row["headline"]
+    assert [one["is_chosen"] for one in headline["candidates"]].count(True) == 1
+    assert all(one["why"] for one in headline["candidates"])
+
+
+def test_explain_reads_the_archive_as_it_was_stored(there: Sitrep) -> None:
+    sql = "SELECT article_id, date_published_source FROM articles ORDER BY article_id LIMIT 8"
+    for row in rows(there, sql):
+        said = only_object(there("explain", row["article_id"], "--json").stdout)
+        assert [n for n, one in said["fields"].items() if not one["is_as_stored"]] == []
+        assert said["fields"]["date_published"]["source"] == row["date_published_source"]
+        assert said["witness"]
+
+
+def test_explain_of_a_version_reads_the_page_of_that_version(
+    there: Sitrep, crawled: Installation
+) -> None:
+    address = newsroom(crawled).special["edited"]
+    bodies = [
+        only_object(there("explain", address, "article_body", "--revision", n, "--json").stdout)
+        for n in ("1", "2")
+    ]
+    first, second = (one["fields"]["article_body"] for one in bodies)
+    assert first["value"] != second["value"]
+    assert first["is_as_stored"]
+    assert second["is_as_stored"]
+
+
+def test_explain_of_an_unknown_field_names_the_one_that_was_meant(there: Sitrep) -> None:
+    [row] = rows(there, "SELECT article_id FROM articles LIMIT 1")
+    done = there("explain", row["article_id"], "autors", "--json")
+    assert done.status == 2
+    assert only_object(done.stdout)["error"] == {
+        "message": "no such field of an article",
+        "where": "autors",
+        "remedy": "did you mean 'authors'?",
+    }
 
 
 def test_show_of_an_edit_is_a_difference(there: Sitrep, crawled: Installation) -> None:

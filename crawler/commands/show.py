@@ -9,16 +9,12 @@ from typing import Any
 
 import click
 
-from crawler.addresses import key_of
 from crawler.commands.common import Context, verb
+from crawler.commands.finding import article_id_of, chosen_version, versions_of
 from crawler.console import Out, plain
 from pipelines.archive import read_page
-from pipelines.errors import UsageError
 from pipelines.lake import Lake
 from pipelines.schema import Row
-from pipelines.sql import rows_of
-from pipelines.state import State
-from pipelines.views import connect
 
 
 @click.command()
@@ -33,52 +29,14 @@ def show(context: Context, *, article: str, revision: int | None, diff: bool, ra
     It is named by its address or its id. Each removed block is shown with the rule that took it.
     """
     lake = Lake.open(context.settings.lake)
-    versions = _versions(lake, _article_id(context, lake, article), article)
-    row = _chosen(versions, revision, article)
+    versions = versions_of(lake, article_id_of(context, lake, article), article)
+    row = chosen_version(versions, revision, article)
     if raw:
         _raw(context.out, lake, row)
     elif diff:
         _diff(context.out, versions, row)
     else:
         _article(context.out, row, versions)
-
-
-def _article_id(context: Context, lake: Lake, article: str) -> str:
-    """Return the id that an address or an id means; unknown ones are left for `_versions`."""
-    if "://" not in article:
-        return article
-    site = context.register.owner(article)
-    state = State.open_to_read(context.settings.state)
-    try:
-        known = state.article_at(site.name, key_of(article, site)) if site else None
-    finally:
-        state.close()
-    if known is not None:
-        return known.article_id
-    with connect(lake) as connection:
-        sql = "SELECT article_id FROM articles WHERE url = ? OR canonical_url = ? LIMIT 1"
-        found = connection.execute(sql, [article, article]).fetchone()
-    return found[0] if found else article
-
-
-def _versions(lake: Lake, article_id: str, asked: str) -> list[Row]:
-    sql = "SELECT * FROM revisions WHERE article_id = ? ORDER BY revision"
-    with connect(lake) as connection:
-        found = rows_of(connection, sql, [article_id])
-    if not found:
-        raise UsageError(
-            "no such article in the lake", where=asked, remedy="see `sitrep query`, or crawl it"
-        )
-    return found
-
-
-def _chosen(versions: list[Row], revision: int | None, asked: str) -> Row:
-    by_number = {row["revision"]: row for row in versions}
-    number = revision or max(by_number)
-    if number not in by_number:
-        known = ", ".join(map(str, by_number))
-        raise UsageError(f"has no revision {number}", where=asked, remedy=f"there are {known}")
-    return by_number[number]
 
 
 def _raw(out: Out, lake: Lake, row: Row) -> None:

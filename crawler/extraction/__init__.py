@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from lxml.html import HtmlElement
 
 from crawler.extraction import access, language
 from crawler.extraction.authors import Credits, find_credits
 from crawler.extraction.body import Body, find_body
+from crawler.extraction.candidates import Candidate, Choice
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
 from crawler.extraction.document import decode, header, parse, unfit
+from crawler.extraction.fields import (
+    declared_languages,
+    find_image,
+    find_keywords,
+    find_publisher,
+    find_section,
+    without_repeated,
+)
 from crawler.extraction.forms import prune_forms
 from crawler.extraction.furniture import prune_learned
 from crawler.extraction.further_pages import may_have_pages, next_page
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
-from crawler.extraction.metadata import Metadata, absolute, read_metadata
+from crawler.extraction.metadata import Metadata, read_metadata
 from crawler.extraction.prune import (
     Furniture,
     Removal,
@@ -35,10 +45,18 @@ from crawler.extraction.related import links_of, related_links
 from crawler.extraction.standfirst import find_description
 from crawler.extraction.version import extractor_id
 from crawler.site import ExtractRules, Site
-from pipelines.fingerprint import content_hash, tokens
+from pipelines.fingerprint import content_hash
 from pipelines.model import NO_HINTS, Article, Hints
 
-__all__ = ["Furniture", "extract", "extractor_id", "unmatched_body"]
+__all__ = [
+    "Furniture",
+    "Reading",
+    "extract",
+    "extractor_id",
+    "reading_of",
+    "signs_of_cut",
+    "unmatched_body",
+]
 logger = logging.getLogger(__name__)
 
 
@@ -58,11 +76,35 @@ def extract(
     layout of the site and marks dates that lie in the future. `furniture` names whole blocks
     that the site repeats, which then go too.
     """
+    article, _ = reading_of(
+        html,
+        url,
+        site=site,
+        headers=headers,
+        hints=hints,
+        fetched_at=fetched_at,
+        furniture=furniture,
+    )
+    return article
+
+
+def reading_of(
+    html: bytes,
+    url: str,
+    *,
+    site: Site | None = None,
+    headers: Mapping[str, str] | None = None,
+    hints: Hints | None = None,
+    fetched_at: datetime | None = None,
+    furniture: Furniture | None = None,
+) -> tuple[Article, Reading | None]:
+    """Read the article as `extract` does, and return with it what each step chose among."""
     unread = unfit(html)
     root = None if unread else parse(decode(html, headers))
     if root is None:
         refusal = unread or ("unreadable" if html.strip() else "empty")
-        return replace(_blank(url, site, furniture), content_hash=content_hash(""), refusal=refusal)
+        blank = _blank(url, site, furniture)
+        return replace(blank, content_hash=content_hash(""), refusal=refusal), None
     given = _Given(
         url=url,
         site=site,
@@ -74,9 +116,10 @@ def extract(
     )
     # lxml makes an element's Python object anew whenever nobody holds it: hold them all.
     held = list(root.iter())
-    article = _article(_read(root, given), given)
+    reading = _read(root, given)
+    article = _article(reading, given)
     held.clear()
-    return article
+    return article, reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,21 +147,26 @@ class _Given:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """What each step read of a page, before it is put together."""
+class Reading:
+    """What each step read of a page, before it is put together.
+
+    `chosen` has, by field, the value with all that it was chosen among.
+    """
 
     root: HtmlElement
     metadata: Metadata
     jsonld: JsonLd
-    headline: str | None
-    description: str | None
     credits: Credits
     dates: Dates
     body: Body
     removals: list[Removal]
+    chosen: dict[str, Choice]
+
+    def value(self, field: str) -> Any:
+        return self.chosen[field].value
 
 
-def _read(root: HtmlElement, given: _Given) -> _Reading:
+def _read(root: HtmlElement, given: _Given) -> Reading:
     """Take the steps in their order: what a step reads must not yet be pruned by another."""
     metadata, jsonld = read_metadata(root, given.url), read_jsonld(root, url=given.url)
     h1 = find_h1(root, metadata=metadata, jsonld=jsonld)
@@ -127,7 +175,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
         metadata=metadata,
         jsonld=jsonld,
         publisher=given.publisher,
-        hint=given.hints.headline,
+        hints=given.hints,
     )
     story = Story(root, h1)
     removals = prune_site(root, given.rules.prune)
@@ -137,7 +185,7 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
         metadata=metadata,
         jsonld=jsonld,
         publisher=given.publisher,
-        hints=given.hints.authors,
+        hints=given.hints,
         h1=h1,
     )
     dates = _dates(root, given, metadata, jsonld, h1)
@@ -146,23 +194,43 @@ def _read(root: HtmlElement, given: _Given) -> _Reading:
     removals += prune_learned(root, story, given.furniture, url=given.url)
     body = find_body(
         root,
-        known=Known(headline, described, named.byline, named.authors, h1),
+        known=Known(headline.value, described.value, named.byline, named.authors, h1),
         regions=_regions(root, given),
         url=given.url,
         h1=h1,
         furniture=given.furniture,
     )
-    return _Reading(
+    chosen = {
+        "headline": headline,
+        "description": without_repeated(described, body.text),
+        "authors": named.chosen,
+        "byline": named.chosen_byline,
+        "date_published": dates.chosen[0],
+        "date_modified": dates.chosen[1],
+    }
+    return Reading(
         root=root,
         metadata=metadata,
         jsonld=jsonld,
-        headline=headline,
-        description=described,
         credits=named,
         dates=dates,
         body=body,
         removals=removals,
+        chosen=chosen | _stated(given, metadata, jsonld, body),
     )
+
+
+def _stated(given: _Given, metadata: Metadata, jsonld: JsonLd, body: Body) -> dict[str, Choice]:
+    site, hints = given.site, given.hints
+    languages = declared_languages(site, metadata, hints)
+    return {
+        "publisher": find_publisher(site, metadata, jsonld),
+        "in_language": language.find_language(body.text, declared=languages),
+        "article_section": find_section(metadata, jsonld, hints),
+        "keywords": find_keywords(metadata, jsonld, hints),
+        "image_url": find_image(metadata, jsonld, hints, url=given.url),
+        "is_accessible_for_free": access.is_free(metadata, jsonld),
+    }
 
 
 def _regions(root: HtmlElement, given: _Given) -> list[HtmlElement]:
@@ -222,7 +290,7 @@ def _blank(url: str, site: Site | None, furniture: Furniture | None) -> Article:
     )
 
 
-def _article(read: _Reading, given: _Given) -> Article:
+def _article(read: Reading, given: _Given) -> Article:
     article = _with_text(_blank(given.url, given.site, given.furniture), read, given)
     article = _with_dates(article, read.dates)
     article = _with_metadata(article, read, given)
@@ -231,25 +299,24 @@ def _article(read: _Reading, given: _Given) -> Article:
         content_type=given.content_type,
         metadata=read.metadata,
         jsonld=read.jsonld,
-        headline=read.headline,
+        headline=read.value("headline"),
         body=article.article_body,
         has_date=article.date_published is not None,
     )
     return replace(article, refusal=find_refusal(read.root, evidence))
 
 
-def _with_text(article: Article, read: _Reading, given: _Given) -> Article:
+def _with_text(article: Article, read: Reading, given: _Given) -> Article:
     text = read.body.text
-    languages = (_site_language(given.site), given.hints.in_language, read.metadata.language)
     links = [*read.body.related, *links_of(read.removals)]
     return replace(
         article,
-        headline=read.headline,
-        description=_own_description(read.description, text),
+        headline=read.value("headline"),
+        description=read.value("description"),
         article_body=text,
         word_count=len(text.split()),
         content_hash=content_hash(text),
-        in_language=language.find_language(text, declared=languages),
+        in_language=read.value("in_language"),
         removed_blocks=(*(one.block for one in read.removals), *read.body.removed),
         related_links=related_links(links, url=read.metadata.base, site=given.site),
     )
@@ -272,24 +339,33 @@ def _with_dates(article: Article, dates: Dates) -> Article:
     )
 
 
-def _with_metadata(article: Article, read: _Reading, given: _Given) -> Article:
-    metadata, jsonld, hints = read.metadata, read.jsonld, given.hints
-    free = access.is_free(metadata, jsonld)
-    section = jsonld.section or metadata.first("article:section") or hints.article_section
+def _with_metadata(article: Article, read: Reading, given: _Given) -> Article:
     return replace(
         article,
-        publisher=article.publisher or metadata.first("og:site_name") or jsonld.publisher,
-        canonical_link=metadata.canonical,
+        publisher=read.value("publisher"),
+        canonical_link=read.metadata.canonical,
         authors=read.credits.authors,
         byline=read.credits.byline,
-        article_section=section,
-        keywords=_keywords(metadata, jsonld, hints),
-        image_url=_image(metadata, jsonld, hints, given.url),
-        is_accessible_for_free=free,
-        is_truncated=(given.may_go_on and next_page(read.root, given.url) is not None)
-        or access.is_truncated(
-            read.root, body=article.article_body, words=article.word_count, free=free, jsonld=jsonld
-        ),
+        article_section=read.value("article_section"),
+        keywords=read.value("keywords") or (),
+        image_url=read.value("image_url"),
+        is_accessible_for_free=read.value("is_accessible_for_free"),
+        is_truncated=next(signs_of_cut(read, may_go_on=given.may_go_on, url=given.url), None)
+        is not None,
+    )
+
+
+def signs_of_cut(read: Reading, *, may_go_on: bool, url: str) -> Iterator[Candidate]:
+    """Yield what shows that the body is not all of the story; the first is enough."""
+    text = read.body.text
+    if may_go_on and (link := next_page(read.root, url)) is not None:
+        yield Candidate("html", "a link to the next page", link, True, "is a further page of it")
+    yield from access.signs_of_cut(
+        read.root,
+        body=text,
+        words=len(text.split()),
+        free=read.value("is_accessible_for_free"),
+        jsonld=read.jsonld,
     )
 
 
@@ -300,35 +376,3 @@ def _habits(site: Site | None, rules: ExtractRules, metadata: Metadata, url: str
         url=url,
     )
     return DateHabits(site.time_zone if site else None, first, rules.date_formats)
-
-
-def _site_language(site: Site | None) -> str | None:
-    """Return the site's language where it has only one: of two, neither is known to be this."""
-    return site.in_language[0] if site and len(site.in_language) == 1 else None
-
-
-def _own_description(description: str | None, body: str) -> str | None:
-    """Drop a description that only repeats how the body begins."""
-    if not description:
-        return None
-    cut = description.rstrip(" .…[]")
-    begins = " ".join(tokens(body[: 2 * len(cut) + 200]))
-    return None if begins.startswith(" ".join(tokens(cut))) else description
-
-
-def _keywords(metadata: Metadata, jsonld: JsonLd, hints: Hints) -> tuple[str, ...]:
-    tags = metadata.all("article:tag") or [
-        part.strip()
-        for value in metadata.all("news_keywords", "keywords")[:1]
-        for part in value.split(",")
-    ]
-    return tuple(
-        dict.fromkeys(word for word in (jsonld.keywords or tags or hints.keywords) if word)
-    )
-
-
-def _image(metadata: Metadata, jsonld: JsonLd, hints: Hints, url: str) -> str | None:
-    for link in (metadata.first("og:image", "twitter:image"), jsonld.image, hints.image_url):
-        if link and (address := absolute(link, url)):
-            return address
-    return None

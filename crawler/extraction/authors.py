@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from lxml.html import HtmlElement
 
+from crawler.extraction.candidates import Candidate, Choice, first_of, hinted, said
 from crawler.extraction.document import text_of, visible
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from pipelines.fingerprint import tokens
+from pipelines.model import Hints
 
 _BY = re.compile(
     r"^\W*(?:(?:written|posted|story|reported|report) by|authors?\s*:|autor(?:in|en)?\s*:"
@@ -132,6 +134,14 @@ _AUTHOR_CLASSES = (
 )
 _PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))
 _LONGEST_NAME, _LONGEST_BYLINE = 60, 200
+_OTHER_TAGS = (
+    "parsely-author", "sailthru.author", "dc.creator", "dcterms.creator", "cxenseparse:author",
+)  # fmt: skip
+_FULLEST = "comes first, or names all of those that the first names, and more"
+_AGENCY = "names a news agency as the author"
+_EDITORS = "without those of whom the page prints that they edited or reviewed it"
+_OTHERS = "names others than the first that names anyone, or fewer"
+_NOBODY = "names nobody: a desk, the site itself, an agency, or no name"
 # "By Ada Quay" in a line of its own, so near to the headline (in elements) that it is the story's.
 _BEGINS_BYLINE = re.compile(
     r"(?:by:?|von:?|par:?|por:?|autor(?:in)?(?:/-?autor(?:in)?)?:?|author:|auteur:|автор:?)\s+"
@@ -144,8 +154,10 @@ _SURE_NAME, _STORY_WORDS = 6, 20
 
 @dataclass(frozen=True, slots=True)
 class Credits:
-    authors: tuple[str, ...] = ()
-    byline: str | None = None
+    authors: tuple[str, ...]
+    byline: str | None
+    chosen: Choice
+    chosen_byline: Choice
 
 
 def find_credits(
@@ -154,7 +166,7 @@ def find_credits(
     metadata: Metadata,
     jsonld: JsonLd,
     publisher: str | None,
-    hints: tuple[str, ...],
+    hints: Hints,
     h1: HtmlElement | None = None,
 ) -> Credits:
     """Read the people from JSON-LD, then meta tags, then the printed line, then the feed.
@@ -170,21 +182,74 @@ def find_credits(
     elements = byline_elements(root)
     printed = [_printed(element) for element in elements]
     linked = [name for element in elements for name in _author_links(element)]
-    sources = (jsonld.authors, from_meta(metadata), linked or printed, hints)
-    found: list[str] = []
-    for people in (people_of(source, house) for source in sources):
-        # A later source may name all of the first one's people and more; never others instead.
-        if len(people) > len(found) and set(people) >= set(found):
-            found = people
-    found = _writers(found, printed)
-    fallback = [*jsonld.authors, *jsonld.organizations, *from_meta(metadata), *hints]
-    beside = lines_beside(root, h1) if not found else []
-    found = found or people_of(beside, house)
+    tag, tagged = from_meta(metadata)
+    sources = [
+        *said("json-ld", "author", list(jsonld.authors)),
+        *said("meta", tag, tagged),
+        *(said("html", elements[0], linked or printed) if elements else ()),
+        *hinted(hints, "authors"),
+    ]
+    chosen = _fullest([replace(one, value=people_of(one.raw, house)) for one in sources])
+    chosen = _of_writers(chosen, printed)
+    fallback = [*jsonld.authors, *jsonld.organizations, *tagged, *hints.authors]
+    beside = lines_beside(root, h1) if not chosen.value else []
+    if beside:
+        line = Candidate("html", "beside the headline", beside, people_of(beside, house))
+        chosen = _fullest([*chosen.candidates, line])
+    found: list[str] = list(chosen.value)
     # Beside people only where the page's own data name it as they name them.
     told = [*jsonld.authors, *jsonld.organizations] if found else [*fallback, *printed]
-    found += [one for one in agencies_in(told, house) if one not in found]
-    byline = next(iter([*printed, *fallback, *beside]), None)
-    return Credits(authors=tuple(found), byline=byline)
+    agency = [one for one in agencies_in(told, house) if one not in found]
+    byline = first_of(
+        [
+            *(Candidate("html", *one) for one in zip(elements, printed, printed, strict=True)),
+            *(Candidate("json-ld", "author", one, one) for one in jsonld.authors),
+            *(Candidate("json-ld", "author", one, one) for one in jsonld.organizations),
+            *(Candidate("meta", tag, one, one) for one in tagged),
+            *(
+                replace(all_, raw=one, value=one)
+                for all_ in hinted(hints, "authors")
+                for one in all_.raw
+            ),
+            *(Candidate("html", "beside the headline", one, one) for one in beside),
+        ]
+    )
+    if agency:
+        chosen = _with_agency(chosen, agency, byline.candidates, house)
+    return Credits((*found, *agency), byline.value, chosen, byline)
+
+
+def _with_agency(
+    chosen: Choice, agency: list[str], lines: Iterable[Candidate], house: set[str]
+) -> Choice:
+    """Add the line that names the agency: the winner where nobody else is named."""
+    # The page's own data come before what it prints.
+    in_turn = sorted(lines, key=lambda one: one.source == "html")
+    giver = next(one for one in in_turn if agencies_in([one.raw], house) == agency)
+    line = replace(giver, value=agency, why=_AGENCY)
+    return replace(chosen, candidates=(*chosen.candidates, line), winner=chosen.winner or line)
+
+
+def _fullest(sources: list[Candidate]) -> Choice:
+    """Choose the first source that names people, or one that names them all and more."""
+    found: list[str] = []
+    winner: Candidate | None = None
+    candidates: list[Candidate] = []
+    for one in sources:
+        # A later source may name all of the first one's people and more; never others instead.
+        is_fuller = len(one.value) > len(found) and set(one.value) >= set(found)
+        is_told = is_fuller or (one.value and one.value == found)
+        why = "" if is_told else _OTHERS if one.value else _NOBODY
+        candidates.append(replace(one, why=why))
+        if is_fuller:
+            found, winner = one.value, candidates[-1]
+    return Choice(found, tuple(candidates), winner, _FULLEST)
+
+
+def _of_writers(chosen: Choice, printed: list[str]) -> Choice:
+    people = _writers(chosen.value, printed)
+    why = chosen.why if people == chosen.value else f"{chosen.why}; {_EDITORS}"
+    return replace(chosen, value=people, why=why)
 
 
 def _writers(people: list[str], printed: list[str]) -> list[str]:
@@ -248,17 +313,22 @@ def _line_of_authors(element: HtmlElement) -> str | None:
     return text if _is_byline_text(text) else None
 
 
-def from_meta(metadata: Metadata) -> list[str]:
+def from_meta(metadata: Metadata) -> tuple[str, list[str]]:
+    """Return the name of the meta tag that names the authors, and the names."""
     # The narrower name first: `author` is often the house that owns the site.
-    sources = (metadata.all(name) for name in ("article:author", "author", "byl"))
-    named = ([one for one in values if _is_named(one)] for values in sources)
-    names = next((values for values in named if values), [])
+    named = (
+        (tag, [one for one in metadata.all(tag) if _is_named(one)])
+        for tag in ("article:author", "author", "byl")
+    )
+    tag, names = next(((tag, values) for tag, values in named if values), ("", []))
     if (metadata.first("twitter:label1") or "").lower().startswith(("written by", "author", "by")):
         names += metadata.all("twitter:data1")[:1]
+        tag = tag or "twitter:data1"
     names += metadata.all("twitter:misc:written by")[:1]
-    return names or metadata.all(
-        "parsely-author", "sailthru.author", "dc.creator", "dcterms.creator", "cxenseparse:author"
-    )
+    if names:
+        return tag or "twitter:misc:written by", names
+    tags = [one for one in _OTHER_TAGS if one in metadata.values]
+    return next(iter(tags), ""), metadata.all(*tags)
 
 
 def _is_named(value: str) -> bool:

@@ -10,7 +10,7 @@ from lxml.html import HtmlElement
 from crawler.extraction.blocks import Block, blocks_of, render
 from crawler.extraction.lines import Cleaned, Known, clean_lines
 from crawler.extraction.prune import Furniture
-from crawler.extraction.region import select_story
+from crawler.extraction.region import SITE_FILE, Selection, select_story
 from pipelines.fingerprint import tokens
 from pipelines.model import RemovedBlock
 
@@ -20,6 +20,7 @@ class Body:
     text: str
     removed: tuple[RemovedBlock, ...] = ()
     related: tuple[tuple[str, str], ...] = ()
+    story: Selection | None = None
 
 
 def find_body(
@@ -35,16 +36,16 @@ def find_body(
     host = urlsplit(url).netloc
     if regions:
         chosen = [block for region in regions for block in blocks_of(region)]
-        return _body(clean_lines(chosen, known=known, furniture=furniture, host=host))
+        story = Selection(chosen, "", SITE_FILE, regions[0])
+        return _body(clean_lines(chosen, known=known, furniture=furniture, host=host), story)
     blocks = blocks_of(root)
-    chosen, text = select_story(root, blocks, h1=h1, host=host)
-    if not chosen:
-        chosen = _as_blocks(text, root)
-    return _body(clean_lines(chosen, known=known, furniture=furniture, host=host))
+    story = select_story(root, blocks, h1=h1, host=host)
+    chosen = story.blocks or _as_blocks(story.text, root)
+    return _body(clean_lines(chosen, known=known, furniture=furniture, host=host), story)
 
 
-def _body(cleaned: Cleaned) -> Body:
-    return Body(render(cleaned.kept), tuple(cleaned.removed), tuple(cleaned.related))
+def _body(cleaned: Cleaned, story: Selection) -> Body:
+    return Body(render(cleaned.kept), tuple(cleaned.removed), tuple(cleaned.related), story)
 
 
 def _as_blocks(text: str, root: HtmlElement) -> list[Block]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from lxml.html import HtmlElement
 
+from crawler.extraction.candidates import Candidate, Choice, hinted
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from crawler.extraction.moments import DAY, EPOCH, FINENESS, MINUTE, SECOND, Printed, read_dates
@@ -66,6 +67,8 @@ _NUMBERS = re.compile(r"(?<![\d/.-])(\d{1,2})[/-](\d{1,2})[/-](?:\d{4}|\d{2})(?!
 _MONTH_FIRST = frozenset(("US", "PH", "FM", "PW"))
 _EITHER = frozenset(("CA",))
 _LONGEST_LINE = 160
+_FINEST = "is the first that can be read, or names the same time as that and is more precise"
+_FLAGGED = "what would be taken lies in the future, or in a time zone that was assumed for it alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    published: Moment | None = None
-    modified: Moment | None = None
+    published: Moment | None
+    modified: Moment | None
+    chosen: tuple[Choice, Choice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ NO_EVIDENCE = Evidence()
 class _Said:
     raw: str
     source: str
+    at: str | HtmlElement
     formats: tuple[str, ...] = ()
 
 
@@ -132,23 +137,33 @@ def find_dates(
 ) -> Dates:
     """Return the dates of the page; `root` is pruned, its bylines still in place."""
     printed = list(printed_dates(root, h1=h1, day_first=habits.day_first, formats=habits.formats))
-    published = _said(jsonld.date_published, "json-ld")
-    published += [s for v in metadata.all(*_PUBLISHED_META) for s in _said(v, "meta")]
+    published = _said(jsonld.date_published, "json-ld", "datePublished")
+    published += _tagged(metadata, _PUBLISHED_META)
     # What a listing prints beside a link is print like the page's own, and further from the story.
-    listed = _said(hints.date_published, hint_source(hints))
+    listed = [_Said(one.raw.strip(), one.source, one.at) for one in hinted(hints, "date_published")]
     published += [] if hints.source == "listing" else listed
-    published += [_Said(raw, "html", habits.formats) for kind, raw in printed if kind != "modified"]
+    published += [
+        _Said(raw, "html", at, habits.formats) for kind, raw, at in printed if kind != "modified"
+    ]
     published += listed if hints.source == "listing" else []
-    published += _said(url_date(url), "url")
-    modified = _said(jsonld.date_modified, "json-ld")
-    modified += [s for v in metadata.all(*_MODIFIED_META) for s in _said(v, "meta")]
-    modified += _said(hints.date_modified, hint_source(hints))
-    modified += [_Said(raw, "html", habits.formats) for kind, raw in printed if kind == "modified"]
+    published += _said(url_date(url), "url", "path")
+    modified = _said(jsonld.date_modified, "json-ld", "dateModified")
+    modified += _tagged(metadata, _MODIFIED_META)
+    modified += [
+        _Said(one.raw.strip(), one.source, one.at) for one in hinted(hints, "date_modified")
+    ]
+    modified += [
+        _Said(raw, "html", at, habits.formats) for kind, raw, at in printed if kind == "modified"
+    ]
     evidence = _evidence([*published, *modified], habits, fetched_at, url)
-    chosen = _choose(published, habits, evidence)
+    first, last = (_choose(some, habits, evidence) for some in (published, modified))
+    chosen: Moment | None = first.value
     if chosen and _is_future(chosen, fetched_at):
         chosen = replace(chosen, flags=(*chosen.flags, "future"))
-    return Dates(chosen, _modified(_choose(modified, habits, evidence), chosen, fetched_at))
+    changed = _modified(last.value, chosen, fetched_at)
+    if changed is None:
+        last = replace(last, value=None, winner=None, why=_FLAGGED if last.winner else "")
+    return Dates(chosen, changed, (first, last))
 
 
 def _is_future(moment: Moment, fetched_at: datetime | None) -> bool:
@@ -190,18 +205,19 @@ def _order(texts: list[str]) -> bool | None:
     return orders.pop() if len(orders) == 1 else None
 
 
-def _said(raw: str | None, source: str) -> list[_Said]:
-    return [_Said(raw.strip(), source)] if raw and raw.strip() else []
+def _said(raw: str | None, source: str, at: str) -> list[_Said]:
+    return [_Said(raw.strip(), source, at)] if raw and raw.strip() else []
 
 
-def hint_source(hints: Hints) -> str:
-    """Return the source as the lake names it: a WordPress record is a feed, a listing is HTML."""
-    return {"sitemap": "sitemap", "listing": "html"}.get(hints.source or "", "feed")
+def _tagged(metadata: Metadata, names: tuple[str, ...]) -> list[_Said]:
+    return [one for name in names for raw in metadata.all(name) for one in _said(raw, "meta", name)]
 
 
-def _choose(said: list[_Said], habits: DateHabits, evidence: Evidence) -> Moment | None:
+def _choose(said: list[_Said], habits: DateHabits, evidence: Evidence) -> Choice:
     """Take the first that can be read, then whatever agrees with it and is finer."""
     chosen: Moment | None = None
+    winner: Candidate | None = None
+    read: list[Candidate] = []
     for one in said:
         days = evidence.days | ({chosen.when.date()} if chosen else set())
         moment = read_moment(
@@ -211,11 +227,10 @@ def _choose(said: list[_Said], habits: DateHabits, evidence: Evidence) -> Moment
             formats=one.formats,
             evidence=replace(evidence, days=days),
         )
-        if moment is None:
-            continue
-        if chosen is None or _is_finer(moment, chosen, habits.zone):
-            chosen = moment
-    return chosen
+        read.append(Candidate(one.source, one.at, moment.raw if moment else one.raw, moment))
+        if moment and (chosen is None or _is_finer(moment, chosen, habits.zone)):
+            chosen, winner = moment, read[-1]
+    return Choice(chosen, tuple(read), winner, _FINEST if winner else "")
 
 
 def _is_finer(new: Moment, old: Moment, zone: str | None) -> bool:

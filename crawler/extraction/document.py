@@ -251,6 +251,12 @@ def css_path(element: HtmlElement) -> str:
     return f"{_label(parent)} > {own}:nth-of-type({_place(element)})"
 
 
+def full_css_path(element: HtmlElement) -> str:
+    """Return the steps from the root down to `element`, each with its id or first class."""
+    steps = [element, *element.iterancestors()]
+    return " > ".join(_label(one) for one in reversed(steps))
+
+
 def _label(element: HtmlElement) -> str:
     tag = str(element.tag)
     if (identity := element.get("id")) and re.fullmatch(r"[A-Za-z][\w-]*", identity):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from dataclasses import replace
 
 from lxml.html import HtmlElement
 
+from crawler.extraction.candidates import Candidate, Choice, first_of, hinted, said
 from crawler.extraction.document import text_of
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from pipelines.fingerprint import tokens
+from pipelines.model import Hints
 
 # " | Site", " - Site": what may part a headline from the name of its site.
 _PARTING = re.compile(r"\s+[|–—\-•·»:›]+\s+|\s*[|»›]\s*")
@@ -19,6 +22,8 @@ _CLASS_HINT = re.compile(
     r"headline|entry-title|post-title|article-title|articletitle", re.IGNORECASE
 )
 _CLOSE = 0.6
+_PRINTED = "is printed over the story, and what the page says of itself does not speak against it"
+_UNLIKE = "is like no title that the page says of itself, and not its only heading"
 _LONGEST_KICKER, _SHORTEST_TITLE, _LONGEST_OVERLINE = 3, 4, 5
 _SEAM = re.compile(r"[^:/]{2,60}[:/] ")
 
@@ -64,23 +69,30 @@ def find_headline(
     metadata: Metadata,
     jsonld: JsonLd,
     publisher: str | None,
-    hint: str | None,
-) -> str | None:
-    """Return the headline without the site's name."""
+    hints: Hints,
+) -> Choice:
+    """Choose the headline, without the site's name."""
     shared = metadata.first("og:title", "twitter:title")
     names = [n for n in (publisher, metadata.first("og:site_name"), jsonld.publisher) if n]
-    witnesses = [t for t in (shared, jsonld.headline, metadata.title, hint) if t]
+    witnesses = [t for t in (shared, jsonld.headline, metadata.title, hints.headline) if t]
+    told = [
+        *said("json-ld", "headline", jsonld.headline),
+        *metadata.said("og:title", "twitter:title")[:1],
+        *said("html", "title", metadata.title),
+        *hinted(hints, "headline"),
+    ]
+    rest = [replace(one, value=without_site(one.raw, names)) for one in told]
     if h1 is not None:
         printed = printed_title(h1, [without_site(one, names) for one in witnesses])
         is_close = any(
             closeness(printed, one) >= _CLOSE or _is_part(printed, one) for one in witnesses
         )
         if is_close or not witnesses or _is_sole_title(h1, printed, names):
-            return without_site(printed, names) if len(printed) < 400 else printed[:400]
-    for candidate in (jsonld.headline, shared, metadata.title, hint):
-        if candidate:
-            return without_site(candidate, names)
-    return text_of(h1) if h1 is not None else None
+            title = without_site(printed, names) if len(printed) < 400 else printed[:400]
+            return first_of([Candidate("html", h1, text_of(h1), title, _PRINTED), *rest])
+        printed = text_of(h1)
+        rest.append(Candidate("html", h1, printed, printed, _UNLIKE))
+    return first_of(rest)
 
 
 def _is_part(printed: str, witness: str) -> bool:

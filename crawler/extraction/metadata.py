@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from lxml.html import HtmlElement
 
+from crawler.extraction.candidates import Candidate, said
 from crawler.extraction.document import text_of
 
 
@@ -23,6 +24,11 @@ class Metadata:
     def first(self, *names: str) -> str | None:
         """Return the first value of the first of `names` that the page gives."""
         return next((self.values[name][0] for name in names if name in self.values), None)
+
+    def said(self, *names: str) -> list[Candidate]:
+        """Return the first value of each of `names` that the page gives, in that order."""
+        given = (name for name in names if name in self.values)
+        return [one for name in given for one in said("meta", name, self.values[name][0])]
 
     def all(self, *names: str) -> list[str]:
         return [value for name in names for value in self.values.get(name, [])]

@@ -86,7 +86,7 @@ def printed_dates(
     h1: HtmlElement | None,
     day_first: bool | None,
     formats: tuple[str, ...] = (),
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, str, HtmlElement]]:
     """Yield what the page prints as its dates: (published, modified or plain), the surest first.
 
     Only near the headline, or before the first paragraphs of the story: dates further down
@@ -100,8 +100,8 @@ def printed_dates(
         for rank, kind, raw in _dates_in(element, habit, own):
             if rank < _BARE or place < story:
                 found.append((rank, place, kind, raw))
-    for _, _, kind, raw in sorted(found, key=lambda one: one[:2])[:8]:
-        yield kind, raw
+    for _, place, kind, raw in sorted(found, key=lambda one: one[:2])[:8]:
+        yield kind, raw, elements[place]
 
 
 def _window(

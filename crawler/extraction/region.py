@@ -6,6 +6,8 @@ import copy
 import logging
 import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import trafilatura
@@ -32,42 +34,72 @@ _MOST = 0.9
 _SENTENCE_END = re.compile(r"[.!?…。][\"'”’»)\]]*$")
 _LINKED = 0.5
 _LONG = 12
+# The witnesses, by the names under which they are told.
+TRAFILATURA, TRAFILATURA_TEXT = "trafilatura", "trafilatura_text"
+DENSEST, FAMILY = "densest_box", "largest_family"
+SITE_FILE = "site_file"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The blocks of the story's box in order, each marked, and who says that they are it.
+
+    `text` is trafilatura's own. `witnesses` has the words of prose that each of them found.
+    """
+
+    blocks: list[Block]
+    text: str
+    witness: str
+    region: HtmlElement | None = None
+    witnesses: Mapping[str, int] = field(default_factory=dict)
 
 
 def select_story(
     root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None, host: str = ""
-) -> tuple[list[Block], str]:
-    """Return the blocks of the story's box in order, each marked, and trafilatura's own text."""
+) -> Selection:
     text = judged_text(root, blocks) if len(blocks) <= _MOST_BLOCKS else ""
     if not text:
-        return _densest(blocks), text
+        dense = _densest(blocks)
+        return Selection(dense, text, DENSEST, region_of(dense), {DENSEST: _prose_words(dense)})
     chosen = _below_headline(_matched(blocks, text), blocks, h1)
-    chosen = _rather_dense(chosen, blocks, h1)
+    witness, chosen, witnesses = _rather_dense(chosen, blocks, h1)
     found = sum(block.length for block in chosen)
     if not chosen or found < 0.5 * length_in_words(tokens(text)):
-        return [], text
-    region = _region(chosen)
+        return Selection([], text, TRAFILATURA_TEXT, None, witnesses)
+    region = region_of(chosen)
     if region is None:
-        return chosen, text
+        return Selection(chosen, text, witness, None, witnesses)
     whole = _enclosing(region)
     inside = [
         block
         for block in blocks
         if _is_under(block.element, region) or _is_under(block.element, whole)
     ]
-    return _with_missed(inside, {id(block) for block in chosen}, region, host=host), text
+    marked = _with_missed(inside, {id(block) for block in chosen}, region, host=host)
+    return Selection(marked, text, witness, region, witnesses)
 
 
-def _rather_dense(chosen: list[Block], blocks: list[Block], h1: HtmlElement | None) -> list[Block]:
-    """Return the densest box instead of `chosen` where that is mostly other stories' titles."""
+def _rather_dense(
+    chosen: list[Block], blocks: list[Block], h1: HtmlElement | None
+) -> tuple[str, list[Block], dict[str, int]]:
+    """Return the densest box instead of `chosen` where that is mostly other stories' titles.
+
+    Named, and with the words of prose that each witness found.
+    """
     total = sum(block.length for block in chosen)
     is_of_titles = _prose_words(chosen) < _LINKED * total
     # Only beside titles: readers' comments are the largest family of many a page.
-    candidates = [_densest(blocks), *([_largest_family(blocks)] if is_of_titles else [])]
-    dense = max((_below_headline(one, blocks, h1) for one in candidates), key=_prose_words)
-    text = _prose_words(dense)
+    found = {DENSEST: _densest(blocks)} | (
+        {FAMILY: _largest_family(blocks)} if is_of_titles else {}
+    )
+    candidates = {name: _below_headline(one, blocks, h1) for name, one in found.items()}
+    words = {name: _prose_words(one) for name, one in candidates.items()}
+    best = max(words, key=lambda name: words[name])
+    text = words[best]
     is_titles = is_of_titles and text > _MUCH_MORE * total
-    return dense if text > _FEW_WORDS and (is_titles or text > 2 * _MUCH_MORE * total) else chosen
+    is_denser = text > _FEW_WORDS and (is_titles or text > 2 * _MUCH_MORE * total)
+    witness, taken = (best, candidates[best]) if is_denser else (TRAFILATURA, chosen)
+    return witness, taken, {TRAFILATURA: _prose_words(chosen), **words}
 
 
 def _is_text(block: Block) -> bool:
@@ -190,7 +222,7 @@ def _matched(blocks: list[Block], text: str) -> list[Block]:
     return [block for block in blocks if id(block) in kept]
 
 
-def _region(chosen: list[Block]) -> HtmlElement | None:
+def region_of(chosen: list[Block]) -> HtmlElement | None:
     """Return the smallest element that holds nearly all of the matched text."""
     weights: Counter[HtmlElement] = Counter()
     seen: set[str] = set()

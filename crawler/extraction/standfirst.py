@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 
 from lxml.html import HtmlElement
 
+from crawler.extraction.candidates import Candidate, Choice, first_of, hinted, said
 from crawler.extraction.document import REMOVED, text_of, visible
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
@@ -19,6 +21,7 @@ _CLASS = re.compile(
     re.IGNORECASE,
 )
 _CUT = re.compile(r"\s*(?:\[(?:…|\.\.\.|&hellip;)\]|…|\.\.\.)\s*$")
+_IS_CUT = "is cut short: what is whole comes first"
 _SHORTEST, _LONGEST = 20, 700
 
 
@@ -29,20 +32,23 @@ def find_description(
     jsonld: JsonLd,
     hints: Hints,
     h1: HtmlElement | None,
-) -> str | None:
-    """Return what the page says of itself, whole rather than cut; the printed standfirst last."""
-    stated = [
-        jsonld.description,
-        metadata.first("og:description"),
-        metadata.first("description"),
-        metadata.first("twitter:description"),
+) -> Choice:
+    """Choose what the page says of itself, whole rather than cut; the printed standfirst last."""
+    told = [
+        *said("json-ld", "description", jsonld.description),
+        *metadata.said("og:description", "description", "twitter:description"),
+        *said("html", "standfirst", printed_standfirst(root, h1)),
+        *hinted(hints, "description"),
     ]
-    printed = printed_standfirst(root, h1)
-    candidates = [_plain(one) for one in (*stated, printed, hints.description) if one]
-    whole = [one for one in candidates if one and not _CUT.search(one)]
-    if whole:
-        return whole[0]
-    return next(iter(candidates), None)
+    candidates = [replace(one, value=_plain(one.raw) or None) for one in told]
+    marked = [replace(one, why=_IS_CUT) if _is_cut(one) else one for one in candidates]
+    whole = first_of(one for one in marked if not _is_cut(one))
+    chosen = whole if whole.winner else first_of(marked)
+    return replace(chosen, candidates=tuple(marked))
+
+
+def _is_cut(one: Candidate) -> bool:
+    return bool(_CUT.search(one.value or ""))
 
 
 def printed_standfirst(root: HtmlElement, h1: HtmlElement | None) -> str | None:
