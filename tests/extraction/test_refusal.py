@@ -97,3 +97,23 @@ def test_article_is_not_refused_for_its_words_its_length_or_its_neighbours(
     head = '<meta property="og:type" content="article">'
     html = page(f"{title} | Harbour Gazette", f"<h1>{title}</h1>{body}", head)
     assert extract(html, URL).refusal is None
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "A 404 page that became a museum piece",
+        "Page not found: the lost logbook of the ferry",
+        "Cookies are baked for the fleet again",
+        "Just a moment: how the pilot saved the trawler",
+        "Access denied: three crews tell of the blockade",
+        "Captcha puzzles delay the harbour tender",
+        "Fehler 404: Wie ein Schlepper verschwand",
+        "Доступ запрещён: порт закрыли на неделю",
+        "Search results: divers find the anchor",
+        "JavaScript runs the new lock gates",
+    ],
+)
+def test_an_unmarked_story_is_not_refused_for_the_words_of_its_headline(title: str) -> None:
+    html = page(f"{title} | Harbour Gazette", f"<h1>{title}</h1><p>{TEXT}</p><p>{TEXT} Again.</p>")
+    assert extract(html, URL).refusal is None
