@@ -23,7 +23,11 @@ _LISTING_TYPES = frozenset(
 )
 _LISTING_PATH = re.compile(
     r"^/(?:[a-z]{2}(?:-[a-z]{2})?/)?(?:tags?|topics?|author|authors|category|categories|search|page"
-    r"|archive|archives|label|rubric|thema|themen|etiqueta|auteur|autor|tema)/[^/]*(?:/page/\d+)?/?$",
+    r"|archive|archives|label|rubric|rubrik|rubrique|rubryka|thema|themen|th[eè]me|temi|tema|teg"
+    r"|schlagwort|stichwort|kategorie|categoria|categor[ií]a|cat[eé]gorie|kategoria|kategori|katigoria"
+    r"|etiquet(?:a|as|te|te)|etiket|mot-cle|mots-cles|auteur|auteurs|autor|autoren|autore|autori"
+    r"|yazar|yazarlar|suche|recherche|b[uú]squeda|buscar|cerca|ricerca|szukaj|arama|anazitisi)"
+    r"(?:/[^/]*){1,2}(?:/page/\d+)?/?$",
     re.IGNORECASE,
 )
 _SEARCH_QUERY = re.compile(r"(?:^|&)(?:s|q|query|search|keyword)=", re.IGNORECASE)
@@ -139,12 +143,18 @@ def _is_listing(root: HtmlElement, evidence: Evidence) -> bool:
     if is_named or is_path:
         return teasers >= _SOME_TEASERS and (is_path or not evidence.has_date)
     kind = (evidence.metadata.first("og:type") or "").lower()
-    is_dense = evidence.words < _TEASER_WORDS * teasers
+    is_dense = evidence.words < _TEASER_WORDS * teasers and not _is_told_at_length(evidence.body)
     return teasers >= _MANY_TEASERS and is_dense and kind != "article" and not evidence.has_date
 
 
 # A teaser is a title and a few lines; where there is more text for each, the text is the page.
-_TEASER_WORDS = 60
+_TEASER_WORDS, _LONG_PARAGRAPH, _SEVERAL = 60, 60, 5
+
+
+def _is_told_at_length(body: str) -> bool:
+    """Tell a text of several long paragraphs, which no card has, however many stand around it."""
+    paragraphs = body.split("\n\n")
+    return sum(len(one.split()) >= _LONG_PARAGRAPH for one in paragraphs) >= _SEVERAL
 
 
 def _teasers(root: HtmlElement) -> int:
