@@ -16,6 +16,7 @@ from crawler.extraction.moments import read_dates
 from crawler.extraction.noise import noise, plain_line
 from crawler.extraction.prune import Furniture, furniture_rule, shorten
 from crawler.extraction.region import path_of
+from crawler.extraction.repeats import announced_blocks, repeated_blocks
 from crawler.extraction.teasers import find_teasers
 from pipelines.fingerprint import tokens
 from pipelines.model import RemovedBlock
@@ -49,7 +50,7 @@ _FOLLOW = re.compile(
     r"\b(?:telegram|facebook|twitter|x|google news|whatsapp|viber|youtube|instagram|linkedin)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_LONGEST_PEEL, _SENTENCE, _FEWEST_LEFT = 120, 12, 25
+_LONGEST_PEEL, _FEWEST_LEFT = 120, 25
 # A line that is more of the story than this is no note at its end.
 _MOST_OF_END = 0.2
 _IS_SOMEONE = re.compile(
@@ -58,7 +59,7 @@ _IS_SOMEONE = re.compile(
 )
 _ENDS_A_SENTENCE = re.compile(r"[.!?…:。！？][\"'”’»)\]]*$")
 _LABEL = re.compile(r"^[^:\n]{2,30}:\s")
-_SHORT, _CAPTION, _BRIEF, _TAIL, _FIRST, _PULLED = 40, 25, 12, 4, 3, 5
+_SHORT, _CAPTION, _BRIEF, _TAIL, _FIRST = 40, 25, 12, 4, 3
 
 
 @dataclass(slots=True)
@@ -152,54 +153,6 @@ def _drop_last_headings(out: Cleaned) -> None:
         _take(out, block, "line:heading_without_text")
 
 
-def _announced(blocks: list[Block]) -> set[int]:
-    """Return the ids of a label such as "Read next:" and of the list below it, all of links."""
-    found: set[int] = set()
-    for place, block in enumerate(blocks[:-1]):
-        group = blocks[place + 1].group
-        if block.links or group is None or plain_line(block.text) not in noise().also_read:
-            continue
-        items = _items(blocks[place + 1 :], group)
-        if all(one.kind == "li" and one.links for one in items):
-            found.update(id(one) for one in (block, *items))
-    return found
-
-
-def _items(blocks: list[Block], group: HtmlElement) -> list[Block]:
-    return list(takewhile(lambda block: block.group is group, blocks))
-
-
-def _repeats(blocks: list[Block]) -> set[int]:
-    """Return the ids of the blocks that say a whole sentence again, as captions and offers do."""
-    seen: set[tuple[str, str]] = set()
-    again: list[Block] = []
-    for block in blocks:
-        if block.is_story and block.kind != "row" and block.length >= _SENTENCE:
-            if (block.kind, block.key) in seen:
-                again.append(block)
-            seen.add((block.kind, block.key))
-    again += _pull_quotes(blocks)
-    return {id(block) for block in again}
-
-
-def _pull_quotes(blocks: list[Block]) -> list[Block]:
-    """Return the quotations that the story's own paragraphs have too, with who said them below."""
-    story = [block for block in blocks if block.is_story]
-    told = f" {' | '.join(block.key for block in story if block.kind != 'quote')} "
-    quotes = [one for one in story if one.kind == "quote" and one.length >= _PULLED]
-    found = [block for block in quotes if f" {block.key} " in told]
-    boxes = {id(box) for one in found if (box := _quotation(one)) is not None}
-    said_by = [b for b in blocks if b.length <= _BRIEF and id(_quotation(b)) in boxes]
-    return [*found, *said_by]
-
-
-def _quotation(block: Block) -> HtmlElement | None:
-    if block.kind != "quote":
-        return None
-    around = (block.element, *block.element.iterancestors())
-    return next((one for one in around if one.tag == "blockquote"), None)
-
-
 def _peeled(blocks: list[Block], known: Known) -> list[Block]:
     """Part the first and last lines of a block from the rest where they are noise of their own.
 
@@ -243,8 +196,8 @@ class _Whole:
         self.first, self.last = (stories[0], stories[-1]) if stories else (0, -1)
         self.tail = set(stories[-_TAIL:])
         self.teasers = find_teasers(blocks, host=host)
-        self.repeated = _repeats(blocks)
-        self.announced = _announced(blocks)
+        self.repeated = repeated_blocks(blocks)
+        self.announced = announced_blocks(blocks)
         self.length = sum(blocks[index].length for index in stories)
 
     def rule_of_place(self, index: int) -> str | None:
