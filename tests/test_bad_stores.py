@@ -22,6 +22,8 @@ from tests.living_site import LivingSite, settle_in, story
 from tests.s3 import Store, free_port
 
 STORIES = range(1, 6)
+# What the suite shows by one of its kind; the others belong to the long runs.
+SOAK = pytest.mark.soak
 
 
 @dataclass
@@ -199,7 +201,6 @@ def put_right(user: User) -> None:
     assert user.kept() == []
 
 
-SOAK = pytest.mark.soak
 MOMENTS = {
     "archive": "/warc/",
     "log": "/revisions/_delta_log/",
@@ -235,14 +236,17 @@ def test_a_store_that_refuses_in_the_middle_loses_nothing(user, name, moment):
     "fault",
     [
         pytest.param(every(10, flaky_s3.server_error()), id="an error"),
-        pytest.param(every(10, flaky_s3.slow_down()), id="slow down"),
-        pytest.param(every(10, flaky_s3.cut(Cut.BEFORE)), id="no answer"),
+        pytest.param(every(10, flaky_s3.slow_down()), id="slow down", marks=SOAK),
+        pytest.param(every(10, flaky_s3.cut(Cut.BEFORE)), id="no answer", marks=SOAK),
         pytest.param(
             every(10, flaky_s3.cut(Cut.MIDDLE), of=lambda call: call.method == "GET"),
             id="half an answer",
+            marks=SOAK,
         ),
         pytest.param(every(7, flaky_s3.cut(Cut.AFTER)), id="done, but no answer"),
-        pytest.param(every(7, flaky_s3.server_error(is_too_late=True)), id="done, but an error"),
+        pytest.param(
+            every(7, flaky_s3.server_error(is_too_late=True)), id="done, but an error", marks=SOAK
+        ),
     ],
 )
 def test_what_goes_wrong_now_and_then_is_tried_again_and_nothing_is_twice(user, fault):
@@ -253,11 +257,23 @@ def test_what_goes_wrong_now_and_then_is_tried_again_and_nothing_is_twice(user, 
     put_right(user)
 
 
-@pytest.mark.parametrize("table", ["revisions", "relations", "captures", "runs"])
 @pytest.mark.parametrize(
-    "fault",
-    [flaky_s3.cut(Cut.AFTER), flaky_s3.server_error(is_too_late=True)],
-    ids=["no answer", "an error"],
+    ("table", "fault"),
+    [
+        pytest.param("revisions", flaky_s3.cut(Cut.AFTER), id="revisions, no answer"),
+        pytest.param("captures", flaky_s3.server_error(is_too_late=True), id="captures, an error"),
+        *(
+            pytest.param(table, fault, id=f"{table}, {name}", marks=SOAK)
+            for table, fault, name in (
+                ("revisions", flaky_s3.server_error(is_too_late=True), "an error"),
+                ("captures", flaky_s3.cut(Cut.AFTER), "no answer"),
+                ("relations", flaky_s3.cut(Cut.AFTER), "no answer"),
+                ("relations", flaky_s3.server_error(is_too_late=True), "an error"),
+                ("runs", flaky_s3.cut(Cut.AFTER), "no answer"),
+                ("runs", flaky_s3.server_error(is_too_late=True), "an error"),
+            )
+        ),
+    ],
 )
 def test_a_commit_whose_answer_is_lost_is_in_once(user, table, fault):
     """The log entry is there, and nobody told us: written again it would be there twice."""
