@@ -18,9 +18,11 @@ _LINKS = frozenset(
     ("page-links", "post-page-numbers", "page-link", "pagelink", "multipage", "article-pagination")
 )
 # Most pages have none of these words, and then their tree need not be looked through.
-_SIGNS = re.compile(
-    rb"rel=[\"']?next|page-?links?\b|post-page-numbers|multipage|article-pagination", re.IGNORECASE
-)
+# Sought one by one: together, as one expression, they cost a third of a page's reading.
+_SIGNS = (
+    b'rel="next', b"rel='next", b"rel=next", b"page-link", b"pagelink", b"post-page-numbers",
+    b"multipage", b"article-pagination",
+)  # fmt: skip
 _LONGEST_LABEL = 20
 
 
@@ -39,7 +41,7 @@ def next_page(root: HtmlElement, url: str) -> str | None:
 
 def may_have_pages(html: bytes) -> bool:
     """Tell whether a page's source has a sign of further pages."""
-    return bool(_SIGNS.search(html))
+    return any(sign in html for sign in _SIGNS)
 
 
 def _candidates(root: HtmlElement) -> Iterator[str]:
