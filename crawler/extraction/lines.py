@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import takewhile
 
 from lxml.html import HtmlElement
@@ -311,7 +312,9 @@ def _repeated(block: Block, place: int, known: Known, following: list[Block]) ->
     return "description_repeated" if place < 2 and is_same and not alike else None
 
 
+@lru_cache(maxsize=64)
 def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a headline or standfirst, which every block is compared with."""
     return tuple(tokens(text))
 
 
