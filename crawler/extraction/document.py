@@ -138,7 +138,7 @@ def _guess(data: bytes) -> str:
     return name if best >= 5 else _LATIN
 
 
-# Of 1,781 public pages none has more than 20,000 tags or 3 MB (most of that pictures written out).
+# Of 1,781 public pages none has more than 20,000 tags or 3 MB.
 _MANY_TAGS, _MOST_TAGS, _MOST_BYTES = 20_000, 100_000, 25_000_000
 
 

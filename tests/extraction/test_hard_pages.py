@@ -264,3 +264,34 @@ def test_page_that_is_only_its_standfirst_keeps_it_as_the_story() -> None:
     head = f'<meta name="description" content="{STORY[0]}">'
     html = page(f'<p class="intro">{STORY[0]}</p>', "<p>Producer: Anna Petrou</p>", head=head)
     assert STORY[0] in body_of(html)
+
+
+def test_live_blog_is_read_entry_by_entry() -> None:
+    """Each entry under its heading, in the page's order; their times are no text."""
+    entries = [
+        (f"Convoy passes buoy {n}", f"{STORY[n % 3][:-1]}, it was told at {n} o'clock.")
+        for n in range(9)
+    ]
+    boxes = "".join(
+        f'<div class="zx-entry" id="e{n}"><time datetime="2026-11-17T1{n}:00:00Z">1{n}:00</time>'
+        f"<h3>{title}</h3><p>{text}</p></div>"
+        for n, (title, text) in enumerate(entries)
+    )
+    body = body_of(page(p(STORY[0]), f'<div class="zx-live">{boxes}</div>'))
+    told = "\n\n".join(f"{title}\n\n{text}" for title, text in entries)
+    assert told in body
+    assert "10:00" not in body
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Correction, 18 November: an earlier version of this text spoke of eight ships.",
+        "This article was amended on 18 November: nine ships left, not eight.",
+        "Berichtigung: In einer früheren Fassung war von acht Schiffen die Rede.",
+    ],
+)
+def test_correction_below_a_story_is_part_of_what_was_published(note: str) -> None:
+    biography = '<div class="author-bio"><p>Ada Quay writes on ports for this paper.</p></div>'
+    body = body_of(page(*map(p, STORY), f"<p><em>{note}</em></p>", after=biography))
+    assert body == f"{CLEAN}\n\n{note}"
