@@ -367,7 +367,7 @@ def test_a_page_that_failed_is_not_settled_by_a_304(site, desk):
 def test_a_page_that_takes_too_long_costs_that_page_alone(tmp_path, site):
     site.put(*(story(n) for n in range(1, 7)))
     site.answers["/long/"] = Answer(body=b"<html><body><p>" + b"word " * 4_000_000)
-    with ExtractionPool(2, timeout_seconds=0.8) as pool:
+    with ExtractionPool(2, timeout_seconds=2.5) as pool:
         desk = Desk(tmp_path, pool, site)
         desk.fetch(site, *(story(n).path for n in range(3, 7)))  # the workers have loaded all
         said = desk.fetch(site, "/long/", story(1).path, story(2).path)
