@@ -35,10 +35,13 @@ from crawler.extraction import Furniture, extract
 from crawler.extraction.furniture import furniture_of
 from crawler.extraction.looking import Look, Told, look_at
 from crawler.extraction.recurrence import FEWEST_STORIES, learn
+from pipelines.model import Article
+
+# The newsroom is no installed package: this finds it from whichever folder the command is run.
+sys.path.append(str(Path(__file__).parents[1]))
 from fixtures.newsroom.pages import Edition
 from fixtures.newsroom.stories import read_outlets
 from fixtures.newsroom.truth import expected
-from pipelines.model import Article
 
 NEWS = ("zyte", "fundus80", "atf", "fixtures")
 FEWEST_PAGES = 3
