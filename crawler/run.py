@@ -131,9 +131,24 @@ class Run:
 
     async def take(self, page: Page, site: Site, *, turn: Turn = at_once) -> Outcome:
         """Give an article page its verdict, once it is its turn."""
-        outcome = await self.ingest.take(page, site, turn=turn)
+        try:
+            outcome = await self.ingest.take(page, site, turn=turn)
+        except BaseException:
+            self._settle_further(page)
+            raise
         self._settled(page)
+        self._settle_further(page)
         return outcome
+
+    def _settle_further(self, first: Page) -> None:
+        """A story's further pages have their verdicts with it, or are given up with it."""
+        for page in list(self._unsettled.values()):
+            if page.continues != first.location.warc_record_id:
+                continue
+            if self.ledger.has_capture(page.location):
+                self._settled(page)
+            else:
+                self.settle(page, f"{Verdict.FAILED}:given_up")
 
     # Feeds and their like
 
@@ -280,6 +295,7 @@ def page_of(exchange: Exchange, location: RecordLocation) -> Page:
         fetched_at=exchange.fetched_at,
         hints=exchange.hints,
         imported_from=exchange.imported_from,
+        continues=exchange.continues,
         payload_digest=sha1(b"" if exchange.status == 304 else exchange.payload),
         payload_bytes=len(exchange.payload),
         location=location,

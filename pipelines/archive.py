@@ -209,6 +209,7 @@ def _page(record: warc.Record, following: warc.Record | None, *, path: str, file
             warc_record_id=record.id,
         ),
         imported_from=origins_of(said),
+        continues=said.get("continues"),
     )
 
 

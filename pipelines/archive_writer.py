@@ -58,6 +58,7 @@ class Exchange:
     hints: Hints = NO_HINTS
     revisit_of: RevisitOf | None = None
     imported_from: tuple[Origin, ...] = ()
+    continues: str | None = None
 
 
 class WarcWriter:
@@ -221,6 +222,8 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
     }
     if exchange.imported_from:
         said["imported_from"] = [asdict(origin) for origin in exchange.imported_from]
+    if exchange.continues:
+        said["continues"] = exchange.continues
     # Escaped, since a hint may hold half a character, which UTF-8 cannot.
     return warc.member(headers, json.dumps(said).encode())
 

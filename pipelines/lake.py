@@ -321,6 +321,17 @@ class Lake:
         rows = self._select("revisions", sql, wanted=article_ids, left_out=but_for)
         return {row["article_id"]: row for row in rows}
 
+    def further_pages(self, article_ids: Collection[str]) -> dict[str, list[Row]]:
+        """Return the captures of the pages at which articles go on, the earliest first."""
+        sql = """
+            SELECT t.* FROM t SEMI JOIN wanted ON article_id = wanted.id
+            WHERE kind = 'further' AND status = 200 ORDER BY fetched_at, warc_record_id
+        """
+        found: dict[str, list[Row]] = {}
+        for row in self._select("captures", sql, wanted=article_ids):
+            found.setdefault(row["article_id"], []).append(row)
+        return found
+
     def _select(self, table: str, sql: str, **ids: Collection[str]) -> list[Row]:
         """Return what `sql` gives of a table, `t`, and of lists of ids by their names."""
         files = self.files(table)

@@ -286,6 +286,11 @@ def revision_of(row: Mapping[str, Any]) -> Revision:
     )
 
 
+def location_of(row: Mapping[str, Any]) -> RecordLocation:
+    """Return where the record lies that a row of `captures` is of."""
+    return RecordLocation(**{name: row[name] for name in RecordLocation.__dataclass_fields__})
+
+
 def _plain(value: Any) -> Any:
     if not isinstance(value, tuple):
         return value

@@ -344,6 +344,7 @@ def _with_metadata(article: Article, read: Reading, given: _Given) -> Article:
         article,
         publisher=read.value("publisher"),
         canonical_link=read.metadata.canonical,
+        next_page=next_page(read.root, given.url) if given.may_go_on else None,
         authors=read.credits.authors,
         byline=read.credits.byline,
         article_section=read.value("article_section"),

@@ -130,7 +130,7 @@ def explain(
         fields=tuple(_provenance(name, article, chosen[name]) for name in FIELDS),
         witness=story.witness if story else None,
         region=_region(story),
-        removed_blocks=tuple(map(_removed, article.removed_blocks)),
+        removed_blocks=tuple(map(removed, article.removed_blocks)),
     )
 
 
@@ -172,7 +172,8 @@ def _region(story: Selection | None) -> str | None:
     return full_css_path(story.region) if story and story.region is not None else None
 
 
-def _removed(block: RemovedBlock) -> Removed:
+def removed(block: RemovedBlock) -> Removed:
+    """Tell whose rule took a block out."""
     head, _, _ = block.rule.partition(":")
     source = head if head in ("learned", "site") else "html"
     return Removed(rule=block.rule, selector=block.selector, text=block.text, source=source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lxml.html import HtmlElement
 
@@ -24,6 +24,7 @@ _SIGNS = (
     b"multipage", b"article-pagination",
 )  # fmt: skip
 _LONGEST_LABEL = 20
+_TENTH = re.compile(r"/([1-9]\d)/?$")
 
 
 def next_page(root: HtmlElement, url: str) -> str | None:
@@ -32,11 +33,39 @@ def next_page(root: HtmlElement, url: str) -> str | None:
     Only an address that is this one's with a number behind it: a theme also calls the story
     that was published next `rel=next`.
     """
-    for href in _candidates(root):
-        address = absolute(href, url)
-        if address and _number(address, url) == (_own_number(url) or 1) + 1:
-            return address
-    return None
+    links = [address for href in _candidates(root) if (address := absolute(href, url))]
+    own, story = _own_number(url), url
+    if own is None and (found := _TENTH.search(urlsplit(url).path)):
+        # A number of two digits is a slug where no pager leads to the address without it.
+        first = _first_of(url, found)
+        if any(urlsplit(one).path.rstrip("/") == urlsplit(first).path for one in links):
+            own, story = int(found[1]), first
+    return next((one for one in links if _number(one, story) == (own or 1) + 1), None)
+
+
+def _first_of(url: str, number: re.Match[str]) -> str:
+    return urlsplit(url)._replace(path=number.string[: number.start()]).geturl()
+
+
+def is_further_page(url: str, *, of: str) -> bool:
+    """Tell whether `url` is the form of an address at which the story at `of` goes on."""
+    return (_number(url, of) or 0) > 1
+
+
+def first_pages_of(url: str) -> tuple[str, ...]:
+    """Return the addresses that a story may have whose further page `url` has the form of."""
+    parts = urlsplit(url)
+    base, query = _base(parts.path), parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in query if not _is_page(name, value)]
+    if base == parts.path.rstrip("/") and kept == query:
+        return ()
+    path = base if base != parts.path.rstrip("/") else parts.path
+    paths = dict.fromkeys((path, f"{base}/", base))
+    return tuple(parts._replace(path=one, query=urlencode(kept)).geturl() for one in paths)
+
+
+def _is_page(name: str, value: str) -> bool:
+    return name.lower() in _NUMBERED and value.isdigit() and int(value) > 1
 
 
 def may_have_pages(html: bytes) -> bool:
