@@ -26,7 +26,7 @@ from crawler.extraction.fields import (
 )
 from crawler.extraction.forms import prune_forms
 from crawler.extraction.furniture import prune_learned
-from crawler.extraction.further_pages import may_have_pages, next_page
+from crawler.extraction.further_pages import next_page
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -112,7 +112,6 @@ def reading_of(
         hints=hints or NO_HINTS,
         fetched_at=fetched_at,
         furniture=furniture,
-        may_go_on=may_have_pages(html),
     )
     # lxml makes an element's Python object anew whenever nobody holds it: hold them all.
     held = list(root.iter())
@@ -132,7 +131,6 @@ class _Given:
     hints: Hints
     fetched_at: datetime | None
     furniture: Furniture | None
-    may_go_on: bool
 
     @property
     def publisher(self) -> str | None:
@@ -161,6 +159,7 @@ class Reading:
     body: Body
     removals: list[Removal]
     chosen: dict[str, Choice]
+    next_page: str | None
 
     def value(self, field: str) -> Any:
         return self.chosen[field].value
@@ -217,6 +216,7 @@ def _read(root: HtmlElement, given: _Given) -> Reading:
         body=body,
         removals=removals,
         chosen=chosen | _stated(given, metadata, jsonld, body),
+        next_page=next_page(root, given.url),
     )
 
 
@@ -293,7 +293,7 @@ def _blank(url: str, site: Site | None, furniture: Furniture | None) -> Article:
 def _article(read: Reading, given: _Given) -> Article:
     article = _with_text(_blank(given.url, given.site, given.furniture), read, given)
     article = _with_dates(article, read.dates)
-    article = _with_metadata(article, read, given)
+    article = _with_metadata(article, read)
     evidence = Evidence(
         url=given.url,
         content_type=given.content_type,
@@ -339,27 +339,26 @@ def _with_dates(article: Article, dates: Dates) -> Article:
     )
 
 
-def _with_metadata(article: Article, read: Reading, given: _Given) -> Article:
+def _with_metadata(article: Article, read: Reading) -> Article:
     return replace(
         article,
         publisher=read.value("publisher"),
         canonical_link=read.metadata.canonical,
-        next_page=next_page(read.root, given.url) if given.may_go_on else None,
+        next_page=read.next_page,
         authors=read.credits.authors,
         byline=read.credits.byline,
         article_section=read.value("article_section"),
         keywords=read.value("keywords") or (),
         image_url=read.value("image_url"),
         is_accessible_for_free=read.value("is_accessible_for_free"),
-        is_truncated=next(signs_of_cut(read, may_go_on=given.may_go_on, url=given.url), None)
-        is not None,
+        is_truncated=next(signs_of_cut(read), None) is not None,
     )
 
 
-def signs_of_cut(read: Reading, *, may_go_on: bool, url: str) -> Iterator[Candidate]:
+def signs_of_cut(read: Reading) -> Iterator[Candidate]:
     """Yield what shows that the body is not all of the story; the first is enough."""
     text = read.body.text
-    if may_go_on and (link := next_page(read.root, url)) is not None:
+    if (link := read.next_page) is not None:
         yield Candidate("html", "a link to the next page", link, True, "is a further page of it")
     yield from access.signs_of_cut(
         read.root,
