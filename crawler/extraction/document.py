@@ -213,9 +213,11 @@ def restore_addresses(root: HtmlElement) -> None:
 def _decode_address(code: str) -> str:
     try:
         data = bytes.fromhex(code)
-        return bytes(byte ^ data[0] for byte in data[1:]).decode("utf-8")
+        plain = bytes(byte ^ data[0] for byte in data[1:]).decode("utf-8")
     except (ValueError, IndexError):
         return ""
+    # What holds a control character was no address, and no tree takes it.
+    return plain if plain.isprintable() else ""
 
 
 # Elements whose end parts words, as a line break does.

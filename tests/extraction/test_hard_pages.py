@@ -250,6 +250,12 @@ def test_what_cannot_be_read_has_a_name(html: bytes, refusal: str) -> None:
     assert extract(html, URL).refusal == refusal
 
 
+@pytest.mark.parametrize("code", ["20260230", "2a2a", "2a", "00efbfbf", "zz"])
+def test_code_that_hides_no_address_leaves_the_story_whole(code: str) -> None:
+    link = f'<a class="__cf_email__" data-cfemail="{code}">[email&#160;protected]</a>'
+    assert body_of(page(*map(p, STORY), f"<p>{link}</p>")).startswith(CLEAN)
+
+
 def test_nuls_between_letters_and_scripts_in_both_directions_leave_the_story_whole() -> None:
     hebrew, arabic = (
         "\u05d4\u05e9\u05d9\u05d9\u05e8\u05d4",
