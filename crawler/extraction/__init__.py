@@ -15,7 +15,7 @@ from crawler.extraction.authors import Credits, find_credits
 from crawler.extraction.body import Body, find_body
 from crawler.extraction.candidates import Candidate, Choice
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
-from crawler.extraction.document import decode, header, parse, unfit
+from crawler.extraction.document import decode, header, parse, unfit, visible
 from crawler.extraction.fields import (
     declared_languages,
     find_image,
@@ -179,8 +179,9 @@ def _read(root: HtmlElement, given: _Given) -> Reading:
     story = Story(root, h1)
     removals = prune_site(root, given.rules.prune)
     removals += prune_markup(root, story) + prune_forms(root, story)
+    shown = list(visible(root))
     named = find_credits(
-        root,
+        shown,
         metadata=metadata,
         jsonld=jsonld,
         publisher=given.publisher,
@@ -188,7 +189,7 @@ def _read(root: HtmlElement, given: _Given) -> Reading:
         h1=h1,
     )
     dates = _dates(root, given, metadata, jsonld, h1)
-    described = find_description(root, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)
+    described = find_description(shown, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)
     removals += prune_printed(root, story)
     removals += prune_learned(root, story, given.furniture, url=given.url)
     body = find_body(
@@ -301,6 +302,7 @@ def _article(read: Reading, given: _Given) -> Article:
         jsonld=read.jsonld,
         headline=read.value("headline"),
         body=article.article_body,
+        words=read.body.length,
         has_date=article.date_published is not None,
     )
     return replace(article, refusal=find_refusal(read.root, evidence))

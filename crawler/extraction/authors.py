@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lxml.html import HtmlElement
@@ -135,7 +135,7 @@ class Credits:
 
 
 def find_credits(
-    root: HtmlElement,
+    shown: Sequence[HtmlElement],
     *,
     metadata: Metadata,
     jsonld: JsonLd,
@@ -145,6 +145,8 @@ def find_credits(
 ) -> Credits:
     """Read the people from JSON-LD, then meta tags, then the printed line, then the feed.
 
+    `shown` are the page's visible elements, in order.
+
     Where none of these names any, from lines by the headline that begin as a byline does, or link
     to an author's page; and then an agency that is named as the author.
     """
@@ -153,7 +155,7 @@ def find_credits(
         for n in (publisher, metadata.first("og:site_name"), jsonld.publisher)
         if n
     }
-    elements = byline_elements(root)
+    elements = byline_elements(shown)
     printed = [printed_line(element) for element in elements]
     linked = [name for element in elements for name in author_links(element)]
     tag, tagged = from_meta(metadata)
@@ -166,7 +168,7 @@ def find_credits(
     chosen = _fullest([replace(one, value=people_of(one.raw, house)) for one in sources])
     chosen = _of_writers(chosen, printed)
     fallback = [*jsonld.authors, *jsonld.organizations, *tagged, *hints.authors]
-    beside = lines_beside(root, h1) if not chosen.value else []
+    beside = lines_beside(shown, h1) if not chosen.value else []
     if beside:
         line = Candidate("html", "beside the headline", beside, people_of(beside, house))
         chosen = _fullest([*chosen.candidates, line])

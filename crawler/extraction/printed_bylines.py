@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 from lxml.html import HtmlElement
 
-from crawler.extraction.document import text_of, visible
+from crawler.extraction.document import text_of
 
 _AUTHOR_PAGE = re.compile(
     r"/(?:authors?|by|people|profile|staff|writers?|contributors?|team|journalists?|autor(?:en)?"
@@ -43,10 +44,10 @@ _BEFORE_H1, _AFTER_H1, _LONGEST_LINE, _MOST_PARTS = 15, 40, 8, 4
 _STORY_WORDS = 20
 
 
-def byline_elements(root: HtmlElement) -> list[HtmlElement]:
+def byline_elements(shown: Sequence[HtmlElement]) -> list[HtmlElement]:
     """Return the first element that names authors, and those that stand beside it."""
     found: list[HtmlElement] = []
-    for element in visible(root):
+    for element in shown:
         if found and element.getparent() is not found[0].getparent():
             continue
         if _is_byline(element) and 0 < len(printed_line(element)) <= _LONGEST_BYLINE:
@@ -73,11 +74,13 @@ def author_links(element: HtmlElement) -> list[str]:
 def _is_byline(element: HtmlElement) -> bool:
     if element.tag in ("body", "html", "article", "main", "section", "meta", "link", "script"):
         return False
-    if "author" in (element.get("rel") or "").split() or element.get("itemprop") == "author":
+    rel = element.get("rel")
+    if (rel and "author" in rel.split()) or element.get("itemprop") == "author":
         return True
-    classes = (element.get("class") or "").split()
-    if not any(word in one.lower() for one in classes for word in ("auth", "byline")):
+    lower = (element.get("class") or "").lower()
+    if "auth" not in lower and "byline" not in lower:
         return False
+    classes = (element.get("class") or "").split()
     names = [name.lower() for one in classes for name in dict.fromkeys((one, _HASH.sub("", one)))]
     return any(
         name in _PERSON_BLOCK or name.endswith(_AUTHOR_CLASSES) or name.startswith(("byline",))
@@ -85,11 +88,10 @@ def _is_byline(element: HtmlElement) -> bool:
     )
 
 
-def lines_beside(root: HtmlElement, h1: HtmlElement | None) -> list[str]:
+def lines_beside(elements: Sequence[HtmlElement], h1: HtmlElement | None) -> list[str]:
     """Return the lines close to the headline that name an author without a class that says so."""
     if h1 is None:
         return []
-    elements = list(visible(root))
     at = next((place for place, one in enumerate(elements) if one is h1), None)
     if at is None:
         return []
