@@ -180,9 +180,12 @@ def parse(text: str) -> HtmlElement | None:
     data = text.encode("utf-8", "replace").translate(_NO_CONTROL)
     if not data.strip():
         return None
-    root, is_cut = _tree(data)
     # What walks up the tree from every element costs the number of both, so not both are large.
-    if is_cut or data.count(b"<") > _MANY_TAGS:
+    if data.count(b"<") > _MANY_TAGS:
+        data = flatten(data.decode()).encode()
+    root, is_cut = _tree(data)
+    if is_cut:
+        # Where the parser leaves off shows by parsing alone; what it had until there is lost.
         root, _ = _tree(flatten(data.decode()).encode())
     if root is not None:
         restore_addresses(root)
