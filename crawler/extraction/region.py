@@ -306,7 +306,10 @@ def _may_be_missed(block: Block, host: str) -> bool:
 
 def is_on_site(link: tuple[str, str], host: str) -> bool:
     """Tell a link to another page of the site from one within the page, or off the site."""
-    target = urlsplit(link[1].strip())
+    try:
+        target = urlsplit(link[1].strip())
+    except ValueError:  # "//[": no address
+        return False
     is_page = target.scheme in ("", "http", "https") and len(target.path) > 1
     return is_page and (not target.netloc or _bare(target.netloc) == _bare(host))
 

@@ -96,6 +96,11 @@ _head = st.one_of(
 )
 _leaves = st.one_of(
     _texts,
+    st.builds(
+        lambda href, text: f'<p><a href="{href}">{text}</a></p>',
+        st.sampled_from((*HREFS, "https://gazette\u2100example/x")),
+        _texts,
+    ),
     st.builds(_platform, st.sampled_from(sorted(PLATFORMS)), st.integers(0, 50)),
     st.sampled_from(["<br><br>", "<hr>", "<!--", "-->", "]]>", "&#0;", "&nope;", "<p", "</div>"]),
     _head,

@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from crawler.extraction import extract
+from crawler.extraction.looking import Told, look_at
 from tests.extraction.generated import URL
 from tests.extraction.sewn import sewn_pages
 
 FUZZ = Path(__file__).with_name("fuzz_extract.py")
 SECONDS = 600
+FETCHED = datetime(2026, 11, 17, tzinfo=UTC)
 # A page of the usual size takes hundredths of a second, the largest here some tenths.
 MOST_SECONDS = 10.0
 
@@ -48,9 +50,11 @@ def test_no_sewn_page_raises_or_takes_long_or_is_read_in_two_ways() -> None:
 @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(html=sewn_pages(), is_timed=st.booleans(), headers=st.sampled_from(({}, {"x": "y"})))
 def _answers(*, html: bytes, is_timed: bool, headers: dict[str, str]) -> None:
-    fetched = datetime(2026, 11, 17, tzinfo=UTC) if is_timed else None
+    fetched = FETCHED if is_timed else None
     start = process_time()
     article = extract(html, URL, headers=headers, fetched_at=fetched)
     assert process_time() - start < MOST_SECONDS
     assert article.article_body or article.refusal
     assert extract(html, URL, headers=headers, fetched_at=fetched) == article
+    told = Told(headline=None, article_body=article.article_body, fetched_at=FETCHED)
+    look_at(html, URL, told=told, headers=headers)
