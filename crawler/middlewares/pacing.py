@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -28,9 +29,10 @@ from pipelines.model import Page
 
 logger = logging.getLogger(__name__)
 
-# A host that has too much of us is asked half as often, to the end of the run, and half as often
-# again: up to eight times slower than its site file has it, or than so long.
-FIRST_DELAY_SECONDS, MOST_TIMES = 0.5, 8
+# A host that has too much of us is asked half as often, and half as often again: up to eight times
+# slower than its site file has it, or than so long. After so many good answers in a row it is asked
+# twice as often again, up to what that file has.
+FIRST_DELAY_SECONDS, MOST_TIMES, GOOD_IN_A_ROW = 0.5, 8, 10
 
 
 class PacingMiddleware:
@@ -40,6 +42,7 @@ class PacingMiddleware:
         self._crawler = crawler
         self._run = run
         self._left: dict[str, str] = {}
+        self._good: Counter[str] = Counter()
         self._watch: asyncio.Task[None] | None = None
 
     @classmethod
@@ -74,9 +77,11 @@ class PacingMiddleware:
 
     def process_response(self, request: Request, response: Response) -> Response:
         if response.status not in {429, 503}:
+            self._speed_up(request.meta["download_slot"])
             return response
         page: Page = request.meta["page"]
-        self._slow_down(request.meta["download_slot"])
+        if not request.meta.get("retry_times"):
+            self._slow_down(request.meta["download_slot"])
         seconds = seconds_to_wait(page.headers.get("retry-after", ""), now=page.fetched_at)
         if seconds > 0:
             host = self._run.host(host_of(request))
@@ -89,11 +94,26 @@ class PacingMiddleware:
         return response
 
     def _slow_down(self, name: str) -> None:
-        slot = self._slot(name)
-        given = self._crawler.engine.downloader.per_slot_settings.get(name, {}).get("delay", 0.0)
-        most = MOST_TIMES * max(given, FIRST_DELAY_SECONDS)
+        slot, given = self._slot(name), self._given(name)
+        most = MOST_TIMES * max(given["delay"], FIRST_DELAY_SECONDS)
         wanted = min(max(2 * slot.delay, FIRST_DELAY_SECONDS), most)
         slot.delay, slot.concurrency = max(slot.delay, wanted), 1
+        self._good[name] = 0
+
+    def _speed_up(self, name: str) -> None:
+        """Come back, step by step, to what the site file has; never beyond it."""
+        slot, given = self._slot(name), self._given(name)
+        self._good[name] += 1
+        if slot.delay <= given["delay"] or self._good[name] < GOOD_IN_A_ROW:
+            return
+        self._good[name] = 0
+        slot.delay = max(slot.delay / 2, given["delay"])
+        if slot.delay < FIRST_DELAY_SECONDS:
+            slot.delay, slot.concurrency = given["delay"], given["concurrency"]
+
+    def _given(self, name: str) -> dict[str, Any]:
+        settings = self._crawler.engine.downloader.per_slot_settings
+        return {"delay": 0.0, "concurrency": 1, **settings.get(name, {})}
 
     def _pause(self, name: str, seconds: float) -> None:
         slot = self._slot(name)
