@@ -118,6 +118,9 @@ class Ingest:
         if not _is_readable(page):
             await turn()
             return self._unread(page, site)
+        if page.withheld is not None:
+            await turn()
+            return self._refused(page, site, f"reserved_{page.withheld}")
         page = self._with_known_hints(page, site)
         known = self._known(page, site)
         if known is not None and is_further_page(page.url, of=known.url):

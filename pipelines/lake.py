@@ -36,6 +36,7 @@ from pipelines.schema import (
     Row,
     capture_row,
     relation_row,
+    reservation_row,
     revision_row,
     run_row,
 )
@@ -58,10 +59,15 @@ _STATISTICS = {
     "relations": ("recorded_at", "article_id"),
     "captures": ("warc_path", "warc_record_id"),
     "furniture": ("recorded_at", "site"),
+    "reservations": ("fetched_at", "site"),
     "runs": ("run_id",),
 }
 # What tells the rows of one record apart.
-_KEYS = {"revisions": ("warc_record_id", "extraction"), "captures": ("warc_record_id",)}
+_KEYS = {
+    "revisions": ("warc_record_id", "extraction"),
+    "reservations": ("warc_record_id",),
+    "captures": ("warc_record_id",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +202,7 @@ class Lake:
             sums.put(self.storage, _sums_name(warc_path), said)
 
     def commit(self, batch: Batch, *, now: datetime) -> datetime:
-        """Append what one WARC file gave: revisions, relations, captures, in that order.
+        """Append what one WARC file gave: revisions, relations, reservations, captures, in order.
 
         What a commit that was killed had appended already is left out. Returns `recorded_at`:
         `now`, or later than every time recorded here before.
@@ -210,6 +216,9 @@ class Lake:
             rows = {
                 "revisions": [revision_row(r, recorded_at=recorded_at) for r in batch.revisions],
                 "relations": [relation_row(r, recorded_at=recorded_at) for r in newest.values()],
+                "reservations": [
+                    reservation_row(c.page) for c in batch.captures if c.page.reserved
+                ],
                 "captures": [capture_row(c) for c in batch.captures],
             }
             times = [
