@@ -240,15 +240,25 @@ def text_of(element: HtmlElement) -> str:
     if not len(element):
         return " ".join((element.text or "").split()) if element.tag not in _UNREAD else ""
     parts: list[str] = []
-    for node in element.iter():
-        tag = node.tag
-        if tag not in _UNREAD and isinstance(tag, str) and (text := node.text):
-            parts.append(text)
-        if (tail := node.tail) and node is not element:
-            parts.append(tail)
-        if tag in BREAKING:
-            parts.append(" ")
+    _gather(element, parts)
     return " ".join("".join(parts).split())
+
+
+def _gather(element: HtmlElement, parts: list[str]) -> None:
+    """Put the text under an element into `parts`, in order; a box is parted from what is around."""
+    tag = element.tag
+    if tag in _UNREAD or not isinstance(tag, str):
+        return
+    if is_box := tag in BREAKING:
+        parts.append(" ")
+    if text := element.text:
+        parts.append(text)
+    for child in element:
+        _gather(child, parts)
+        if tail := child.tail:
+            parts.append(tail)
+    if is_box:
+        parts.append(" ")
 
 
 def visible(root: HtmlElement) -> Iterator[HtmlElement]:

@@ -144,8 +144,15 @@ def _densest(blocks: list[Block]) -> list[Block]:
                 weights[parent] += block.length
     box = max(weights, key=lambda one: weights[one], default=None)
     if box is None or weights[box] < _FEWEST_WORDS:
-        return []
+        # A page without any box: its paragraphs stand in the body itself, none long by itself.
+        bare = [one for one in blocks if _is_bare(one)]
+        return bare if _prose_words(bare) >= _FEWEST_WORDS else []
     return [block for block in blocks if _is_under(block.element, box)]
+
+
+def _is_bare(block: Block) -> bool:
+    parent = block.element.getparent()
+    return parent is not None and parent.tag == "body"
 
 
 def _below_headline(

@@ -315,3 +315,23 @@ def test_correction_below_a_story_is_part_of_what_was_published(note: str) -> No
     biography = '<div class="author-bio"><p>Ada Quay writes on ports for this paper.</p></div>'
     body = body_of(page(*map(p, STORY), f"<p><em>{note}</em></p>", after=biography))
     assert body == f"{CLEAN}\n\n{note}"
+
+
+def test_words_in_marks_within_marks_stay_in_their_order() -> None:
+    headline = "Navy <b>orders <i>four</i></b> more <em>mine<wbr>hunters</em>"
+    html = page(p(STORY[0]), p(STORY[1]), p(STORY[2])).replace(
+        f"<h1>{HEADLINE}</h1>".encode(), f"<h1>{headline}</h1>".encode()
+    )
+    html = html.replace(f"<title>{HEADLINE}".encode(), b"<title>Navy orders four more minehunters")
+    assert extract(html, URL).headline == "Navy orders four more minehunters"
+
+
+def test_very_long_story_without_any_box_is_read() -> None:
+    many = "".join(
+        p(f"Berth {n} was free for {n + 2} days, and then the tug came with its two barges of coal")
+        for n in range(7_000)
+    )
+    html = f"<html><head><title>{HEADLINE}</title></head><body><h1>{HEADLINE}</h1>{many}</body>"
+    article = extract(html.encode(), URL)
+    assert article.refusal is None
+    assert article.article_body.count("Berth ") == 7_000
