@@ -15,7 +15,7 @@ from pipelines.hints import hints_of, said
 from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation
 from pipelines.well_formed import well_formed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # With the site's name beside it, well under what an index entry may have (see `fitted`).
 MOST_KEY_BYTES = 2_000
 LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
@@ -130,8 +130,25 @@ articles = sa.Table(
     sa.Column("date_published", _UtcTime),
     sa.Column("date_published_precision", sa.String(16)),
     sa.Column("first_seen", _UtcTime, nullable=False),
-    sa.Index("articles_by_text", "content_hash"),
+    sa.Index("articles_by_text_seen", "content_hash", "first_seen", "article_id"),
     sa.Index("articles_by_cluster", "cluster_id"),
+)
+# By what copies are found (`copy_tables`): 8 bytes a row, and the key's order is all that is asked.
+copy_keys = sa.Table(
+    "copy_keys",
+    metadata,
+    sa.Column("key", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+copy_texts = sa.Table(
+    "copy_texts",
+    metadata,
+    sa.Column("article_id", sa.String(64), primary_key=True),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("text", sa.LargeBinary, nullable=False),
+    sa.Index("copy_texts_by_place", "place"),
 )
 aliases = sa.Table(
     "aliases",
