@@ -1,12 +1,17 @@
 """Tell copies from originals in a file of texts, as a crawl would; and what that costs.
 
     python benchmarks/dedup.py FILE.parquet --assignments OUT.jsonl [--batch 200] [--as-assigned]
+    python benchmarks/dedup.py --scale 100000 1000000 [--new 500] [--json]
 
 FILE has the columns id, url, site and text, in order of arrival, and may have title. Each text goes
 the way of a page that was just read: known by its address or new, deduplicated, and put into a lake
 and a state of their own, in commits of `--batch`. OUT gets {"id", "cluster_id", "relation"} a line;
 `cluster_id` has what was found later to be the same story under one id (`same_as` followed), with
 `--as-assigned` each as it was first assigned. A text at the address of another is a `revision`.
+
+`--scale N` fills a state with N invented articles (`dedup_scale.py`) and measures the index: bytes
+an article, and CPU seconds for `--new` more, a fifth of them copies: fingerprint, look-up,
+verification and writing them down. A million take some minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from dedup_scale import Scale, measure
 
 from pipelines.deduplicate import deduplicated
 from pipelines.fingerprint import content_hash
@@ -59,9 +65,7 @@ class Desk:
         return f"warc/2026/01/dedup-{self.taken // self.batch}.warc.gz"
 
     def take(self, row: dict[str, Any]) -> Assignment:
-        started = time.process_time()
         assignment = self._take(row, BEGAN + timedelta(seconds=self.taken), self.name)
-        self.cpu_seconds += time.process_time() - started
         self.taken += 1
         if self.taken % self.batch == 0:
             self.commit(self.taken - 1)
@@ -102,12 +106,14 @@ class Desk:
         self, name: Any, revision: Revision, known: ArticleState | None, batch: str
     ) -> Assignment:
         site = revision.article.site or ""
+        started = time.process_time()
         found = deduplicated(self.ledger, revision, site=site, current=known)
         own = next((one for one in found.relations if one.article_id == revision.article_id), None)
         state = _state(revision, known, own)
         self.ledger.add_revision(revision, article=state, relations=found.relations)
         if found.keys is not None:
             self.ledger.copies.keep(batch, state, found.text, keys=found.keys)
+        self.cpu_seconds += time.process_time() - started
         for relation in found.relations:
             other = self.ledger.article(relation.article_id)
             if other is not None and other.article_id != state.article_id:
@@ -195,16 +201,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--assignments", type=Path, required=True)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--assignments", type=Path)
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--as-assigned", action="store_true")
+    parser.add_argument("--scale", type=int, nargs="+", default=[])
+    parser.add_argument("--new", type=int, default=500)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    rows = pq.read_table(args.file).to_pylist()
-    found, seconds = assigned(rows, batch=args.batch, follow=not args.as_assigned)
-    args.assignments.write_text("".join(_lines(found)), encoding="utf-8")
-    said = {"documents": len(found), "cpu_ms_a_document": round(1000 * seconds / len(found), 2)}
+    if args.assignments is None and not args.scale:
+        parser.error("--assignments or --scale")
+    if args.assignments is not None and args.file is None:
+        parser.error("--assignments needs a file of texts")
+    rows = pq.read_table(args.file).to_pylist() if args.file else []
+    said: dict[str, Any] = {}
+    if args.assignments is not None:
+        found, seconds = assigned(rows, batch=args.batch, follow=not args.as_assigned)
+        args.assignments.write_text("".join(_lines(found)), encoding="utf-8")
+        said = {"documents": len(found), "cpu_ms_a_document": round(1000 * seconds / len(found), 2)}
+    if args.scale:
+        said["scale"] = [measure(Scale(articles=n, new=args.new)) for n in args.scale]
     if args.json:
         print(json.dumps(said))
         return

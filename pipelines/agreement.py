@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -32,35 +33,52 @@ class Writing(IntEnum):
     SIGNS = 3
 
 
-def writing_of(written: Sequence[str]) -> Writing:
-    letters = [word for word in written if word[0].isalpha()]
-    if not letters:
-        return Writing.NO_CAPITALS
-    if sum(map(is_sign, letters)) > len(letters) / 2:
-        return Writing.SIGNS
-    cased = [word for word in letters if word.lower() != word.upper()]
-    if len(cased) < len(letters) / 2:
-        return Writing.NO_CAPITALS
-    capitals = sum(word[0].isupper() for word in cased)
-    if capitals in (0, len(cased)):
-        return Writing.NO_CAPITALS
-    return Writing.DENSE_CAPITALS if capitals > _DENSE * len(cased) else Writing.CAPITALS
-
-
 def coded(written: Sequence[str]) -> tuple[Codes, Writing]:
     """Return each word as 30 bits of its hash and two that say what it tells."""
-    writing = writing_of(written)
-    hashed = np.fromiter(map(word_hash, written), np.uint32, len(written)) << np.uint32(2)
-    numbers = np.fromiter((word[0].isdigit() for word in written), np.bool_, len(written))
+    looked_at = np.fromiter(map(_looked_at, written), np.int64, len(written))
+    writing = _writing_of(looked_at)
+    hashed = (looked_at >> _BITS).astype(np.uint32)
+    numbers = _have(looked_at, _DIGIT)
     if writing in (Writing.NO_CAPITALS, Writing.SIGNS):
         names = np.ones(len(written), np.bool_)
     else:
         # What begins a sentence is no name for it, if it is written small elsewhere.
-        small = {word for word in written if word[0].islower()}
-        names = np.fromiter(
-            (word[0].isupper() and word.lower() not in small for word in written),
-            np.bool_,
-            len(written),
-        )
-    names |= numbers
-    return hashed | (names * NAME) | (numbers * NUMBER), writing
+        names = _have(looked_at, _CAPITAL) & ~np.isin(hashed, hashed[_have(looked_at, _SMALL)])
+        names |= numbers
+    return (hashed << np.uint32(2)) | (names * NAME) | (numbers * NUMBER), writing
+
+
+# What a word is, in the lowest bits beside its hash: each is looked at once, and kept in mind.
+_LETTER, _SIGN, _SMALL, _CAPITAL, _DIGIT = 1, 2, 4, 8, 16
+_BITS = 5
+
+
+@lru_cache(maxsize=200_000)
+def _looked_at(word: str) -> int:
+    first = word[0]
+    is_small = first.islower()
+    is_capital = first.isupper() or first.istitle()
+    said = (
+        _LETTER * first.isalpha()
+        | _SIGN * is_sign(word)
+        | _SMALL * is_small
+        | _CAPITAL * is_capital
+        | _DIGIT * first.isdigit()
+    )
+    return word_hash(word) << _BITS | said
+
+
+def _have(looked_at: npt.NDArray[np.int64], bit: int) -> npt.NDArray[np.bool_]:
+    had: npt.NDArray[np.bool_] = (looked_at & bit) != 0
+    return had
+
+
+def _writing_of(looked_at: npt.NDArray[np.int64]) -> Writing:
+    letters, signs, small, capital = (
+        int(np.count_nonzero(looked_at & bit)) for bit in (_LETTER, _SIGN, _SMALL, _CAPITAL)
+    )
+    if signs > letters / 2:
+        return Writing.SIGNS
+    if small + capital < letters / 2 or not small or not capital:
+        return Writing.NO_CAPITALS
+    return Writing.DENSE_CAPITALS if capital > _DENSE * (small + capital) else Writing.CAPITALS

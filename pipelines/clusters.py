@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -17,29 +18,42 @@ from pipelines.copies import (
     MIN_WORDS,
     Likeness,
     Own,
+    Text,
     agrees,
     are_related,
     is_copy,
     likeness,
+    shares_words,
+    standing,
 )
 
 # A shorter copy that has less of its original than this is an excerpt.
 EXCERPT = 0.6
+# Fewer words in common are not six tenths of the shortest text that is compared.
+_FEWEST_SHARED = 20
 # Of a composite, each of its stories makes up so much, with its beginning, and no one nearly all.
 _STORY, _STORY_HEAD, _ALL = 0.15, 0.5, 0.9
 # Two passages of a text are apart when so little of the shorter lies in both.
 _APART = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Member:
-    """An article as it is compared: where it stands, and its text."""
+    """An article as it is compared: where it stands, and its text.
+
+    `find_own` tells which of its words are its own; that takes a look-up, so it is asked late.
+    """
 
     article_id: str
     cluster_id: str
     relation: str
     site: str
-    own: Own
+    text: Text
+    find_own: Callable[[], Own]
+
+    @cached_property
+    def own(self) -> Own:
+        return self.find_own()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +87,7 @@ Fellows = Callable[[str, frozenset[str]], Sequence[Member]]
 
 def place(new: Own, candidates: Sequence[Member], *, site: str, fellows: Fellows) -> Place:
     """Return where a text of `site` belongs, given the articles it may be a copy of."""
-    matches = [
-        _Match(member=one, like=likeness(new, one.own))
-        for one in candidates
-        if one.relation != "composite"
-    ]
+    matches = list(_matches(new, candidates))
     if _is_composite(new, matches):
         return Place(relation="composite")
     copies = [
@@ -99,6 +109,31 @@ def place(new: Own, candidates: Sequence[Member], *, site: str, fellows: Fellows
         same_as=tuple(_same_stories(copies)),
         composites=told,
     )
+
+
+def _matches(new: Own, candidates: Sequence[Member]) -> Iterator[_Match]:
+    """Compare a text with its candidates; once one of a cluster has all of it, with no other."""
+    settled: set[str] = set()
+    for one in candidates:
+        if one.relation == "composite" or one.cluster_id in settled:
+            continue
+        match = _match(new, one)
+        if match is not None:
+            yield match
+            if min(match.like.of_new, match.like.of_known) >= _ALL and agrees(match.like):
+                settled.add(one.cluster_id)
+
+
+def _match(new: Own, member: Member) -> _Match | None:
+    """Compare a text with one that it may be a copy of; None where far too little is shared."""
+    mask = standing(new.text, member.text)
+    if new.count(mask) < _FEWEST_SHARED:
+        return None
+    shared = mask, standing(member.text, new.text)
+    like = likeness(new, Own(member.text, member.text.whole), shared=shared)
+    if min(like.of_new, like.of_known) < _ALL:
+        like = likeness(new, member.own, shared=shared)
+    return _Match(member=member, like=like)
 
 
 def _cut(is_shorter: bool, part: float) -> str:
@@ -148,4 +183,6 @@ def _joins_two(new: Own, match: _Match, fellows: Fellows) -> bool:
         return False
     member = match.member
     others = fellows(member.cluster_id, frozenset({member.article_id}))
-    return bool(others) and not any(are_related(new, other.own) for other in others)
+    return bool(others) and not any(
+        shares_words(new, other.text) or are_related(new, other.own) for other in others
+    )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.agreement import NAME, NUMBER, Codes, Writing, coded
-from pipelines.shingles import SHINGLE, Hashes, grams, sampled, words
+from pipelines.shingles import SHINGLE, SIGNS_A_WORD, Hashes, grams, sampled, words
 
 Mask = npt.NDArray[np.bool_]
 
@@ -87,11 +87,19 @@ class Text:
 
     @cached_property
     def sorted_runs(self) -> Hashes:
-        return np.unique(self.runs)
+        return np.sort(self.runs)
+
+    @cached_property
+    def sorted_hashes(self) -> Hashes:
+        return np.sort(self.hashes)
+
+    @cached_property
+    def sorted_pairs(self) -> Hashes:
+        return np.sort(grams(self.hashes, 2))
 
     @cached_property
     def words(self) -> int:
-        return len(self.codes) // (2 if self.writing is Writing.SIGNS else 1)
+        return len(self.codes) // (SIGNS_A_WORD if self.writing is Writing.SIGNS else 1)
 
     @cached_property
     def whole(self) -> Mask:
@@ -107,8 +115,12 @@ class Own:
 
     @cached_property
     def words(self) -> int:
-        count = int(np.count_nonzero(self.mask))
-        return count // 2 if self.text.writing is Writing.SIGNS else count
+        return self.count(self.text.whole)
+
+    def count(self, mask: Mask) -> int:
+        """Return about how many words of its own are in `mask`."""
+        count = int(np.count_nonzero(mask & self.mask))
+        return count // SIGNS_A_WORD if self.text.writing is Writing.SIGNS else count
 
     def head(self, mask: Mask) -> float:
         """Return the share of `mask` in its first words."""
@@ -159,13 +171,12 @@ class Likeness:
         return self.covered * self.names + 0.3 * self.part
 
 
-def likeness(new: Own, known: Own) -> Likeness:
-    mask, other = standing(new.text, known.text), standing(known.text, new.text)
-    shorter, longer, shared = (
-        (new, known, mask) if new.words <= known.words else (known, new, other)
-    )
-    names, _ = _agreeing(shorter.text, longer.text, shared & shorter.mask, NAME)
-    numbers, told = _agreeing(shorter.text, longer.text, shared & shorter.mask, NUMBER)
+def likeness(new: Own, known: Own, *, shared: tuple[Mask, Mask] | None = None) -> Likeness:
+    """Compare two texts. `shared`, if it is known: what of each stands in the other."""
+    mask, other = shared or both_ways(new.text, known.text)
+    shorter, longer, part = (new, known, mask) if new.words <= known.words else (known, new, other)
+    names, _ = _agreeing(shorter.text, longer.text, part & shorter.mask, NAME)
+    numbers, told = _agreeing(shorter.text, longer.text, part & shorter.mask, NUMBER)
     return Likeness(
         new=new,
         known=known,
@@ -205,25 +216,32 @@ def agrees(like: Likeness) -> bool:
 
 def are_related(one: Own, other: Own) -> bool:
     """Tell whether two texts are about one matter: some of the same words, or of the names."""
-    masks = (one, standing(one.text, other.text)), (other, standing(other.text, one.text))
-    if any(own.share(mask) >= _RELATED_COVERED for own, mask in masks):
+    if shares_words(one, other.text) or shares_words(other, one.text):
         return True
     mine, theirs = (np.unique(_told(own.text, own.mask, NAME)) for own in (one, other))
     common = int(np.count_nonzero(is_among(mine, theirs)))
     return common >= max(_RELATED_FEWEST, _RELATED_NAMES * min(len(mine), len(theirs)))
 
 
+def shares_words(own: Own, other: Text) -> bool:
+    return own.share(standing(own.text, other)) >= _RELATED_COVERED
+
+
+def both_ways(new: Text, known: Text) -> tuple[Mask, Mask]:
+    return standing(new, known), standing(known, new)
+
+
 def standing(text: Text, where: Text) -> Mask:
     """Return which words of `text` stand in `where`, in runs of the same words."""
     n = max(text.n, where.n)
     runs = text.runs if text.n == n else grams(text.hashes, n)
-    there = where.sorted_runs if where.n == n else np.unique(grams(where.hashes, n))
+    there = where.sorted_runs if where.n == n else np.sort(grams(where.hashes, n))
     return closed(spread(is_among(runs, there), n, len(text.codes)), _GAP)
 
 
 def is_among(hashes: Hashes, there: Hashes) -> Mask:
     """Tell of each hash whether it is in `there`, which is sorted."""
-    if not len(there):
+    if not len(there) or not len(hashes):
         return np.zeros(len(hashes), np.bool_)
     at = np.searchsorted(there, hashes)
     at[at == len(there)] = 0
@@ -268,6 +286,5 @@ def _told(text: Text, mask: Mask, flag: np.uint32) -> Hashes:
 
 
 def _all(text: Text, flag: np.uint32) -> Hashes:
-    if flag == NAME and text.writing is Writing.SIGNS:
-        return np.unique(grams(text.hashes, 2))
-    return np.unique(text.hashes)
+    is_pairs = flag == NAME and text.writing is Writing.SIGNS
+    return text.sorted_pairs if is_pairs else text.sorted_hashes

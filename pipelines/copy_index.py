@@ -16,7 +16,7 @@ import numpy as np
 
 from pipelines.clusters import Member, Place, place
 from pipelines.copies import MIN_WORDS, Own, Text, closed, is_among, spread
-from pipelines.copy_tables import articles_by_key, put_keys, put_texts, texts
+from pipelines.copy_tables import Lead, lead_to, leads, put_keys, put_texts, texts
 from pipelines.lake import Lake
 from pipelines.shingles import SHINGLE, Hashes
 from pipelines.state import State, Transaction
@@ -27,8 +27,6 @@ from pipelines.state_tables import ArticleState
 OF_A_SITE, OF_ALL = 3, 50
 # So many clusters are looked at, of those that share one key only so many; two members of each.
 _CLUSTERS, _BY_ONE_KEY, _MEMBERS = 8, 3, 2
-# Fewer runs of the same words are not six tenths of the shortest text that is compared.
-_FEWEST_RUNS = 8
 _FELLOWS = 4
 # Of a site's own words, how many passages are looked up, and how many articles they are told from.
 _PASSAGES = 4
@@ -36,7 +34,7 @@ _TEXTS, _SHARED = 2_000, 500
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-Keys = Mapping[int, Sequence[ArticleState]]
+Keys = Mapping[int, Sequence[Lead]]
 
 
 class Articles(Protocol):
@@ -82,62 +80,63 @@ class CopyIndex:
         own = self._own(text, site, keys)
         if own.words < MIN_WORDS:
             return Found(place=Place(), keys=keys)
-        candidates = self._candidates(own, site, keys)
+        candidates = self._candidates(site, keys)
 
         def fellows(cluster_id: str, but: frozenset[str]) -> list[Member]:
             return self._fellows(cluster_id, but | {article_id})
 
         return Found(place=place(own, candidates, site=site, fellows=fellows), keys=keys)
 
-    def _led_to(self, keys: Collection[int], *, but: str) -> dict[int, list[ArticleState]]:
+    def _led_to(self, keys: Collection[int], *, but: str) -> dict[int, list[Lead]]:
         """Return the articles that each key leads to, one a cluster, first seen first."""
-        found = articles_by_key(self._state, keys)
-        led: dict[int, list[ArticleState]] = {}
+        found = leads(self._state, keys)
+        led: dict[int, list[Lead]] = {}
         for key in keys:
-            some = {one.article_id: self._known.fresh(one.article_id) or one
-                    for one in found.get(key, ())}  # fmt: skip
+            some = {one.article_id: self._newest(one) for one in found.get(key, ())}
             for pending in self._pending.values():
                 for article_id in pending.keys.get(key, ()):
                     if article := self._known.article(article_id):
-                        some[article_id] = article
+                        some[article_id] = lead_to(article)
             some.pop(but, None)
-            led[key] = _one_a_cluster(some.values())
+            if some:
+                led[key] = _one_a_cluster(some.values())
         return led
 
-    def _candidates(self, own: Own, site: str, keys: Keys) -> list[Member]:
+    def _newest(self, lead: Lead) -> Lead:
+        fresh = self._known.fresh(lead.article_id)
+        return lead_to(fresh) if fresh else lead
+
+    def _candidates(self, site: str, keys: Keys) -> list[Member]:
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        states: dict[str, ArticleState] = {}
-        for articles in keys.values():
-            if len(articles) >= OF_ALL or _of_site(articles, site):
+        by_id: dict[str, Lead] = {}
+        for some in keys.values():
+            if len(some) >= OF_ALL or _of_site(some, site):
                 continue
-            for one in articles:
+            for one in some:
                 counts[one.cluster_id][one.article_id] += 1
-                states[one.article_id] = one
-        chosen = [states[one] for one in _best(counts)]
-        known = self.texts_of(chosen)
-        near = [
-            one
-            for one in chosen
-            if one.article_id in known and _may_match(own, known[one.article_id])
-        ]
-        return [self._member(one, known[one.article_id]) for one in near]
+                by_id[one.article_id] = one
+        return self._members([by_id[one] for one in _best(counts)])
 
     def _fellows(self, cluster_id: str, but: frozenset[str]) -> list[Member]:
         some = self._known.members(cluster_id, most=_FELLOWS + len(but))
-        some = [one for one in some if one.article_id not in but][:_FELLOWS]
-        known = self.texts_of(some)
-        members = [self._member(one, known[one.article_id]) for one in some
-                   if one.article_id in known]  # fmt: skip
-        return [one for one in members if one.own.words]
+        return self._members([lead_to(one) for one in some if one.article_id not in but][:_FELLOWS])
 
-    def _member(self, article: ArticleState, text: Text) -> Member:
-        keys = self._led_to(text.keys, but=article.article_id)
+    def _members(self, some: Sequence[Lead]) -> list[Member]:
+        known = self.texts_of(some)
+        return [self._member(one, known[one.article_id]) for one in some if one.article_id in known]
+
+    def _member(self, lead: Lead, text: Text) -> Member:
+        def find_own() -> Own:
+            keys = self._led_to(text.keys, but=lead.article_id)
+            return self._own(text, lead.site, keys)
+
         return Member(
-            article_id=article.article_id,
-            cluster_id=article.cluster_id,
-            relation=article.cluster_relation,
-            site=article.site,
-            own=self._own(text, article.site, keys),
+            article_id=lead.article_id,
+            cluster_id=lead.cluster_id,
+            relation=lead.relation,
+            site=lead.site,
+            text=text,
+            find_own=find_own,
         )
 
     def _own(self, text: Text, site: str, keys: Keys) -> Own:
@@ -152,7 +151,7 @@ class CopyIndex:
             return Own(text, text.whole)
         return Own(text, ~closed(spread(hits, SHINGLE, len(text.codes)), SHINGLE - 1))
 
-    def _in_common(self, articles: Sequence[ArticleState]) -> Hashes:
+    def _in_common(self, articles: Sequence[Lead]) -> Hashes:
         """Return the shingles that at least two of some articles of one site have."""
         name = tuple((one.article_id, one.content_hash) for one in articles)
         if name not in self._shared:
@@ -162,7 +161,7 @@ class CopyIndex:
             self._shared[name] = there[times > 1]
         return _recent(self._shared, name, most=_SHARED)
 
-    def texts_of(self, articles: Iterable[ArticleState]) -> dict[str, Text]:
+    def texts_of(self, articles: Iterable[Lead]) -> dict[str, Text]:
         """Return the current texts of articles; of one whose text nobody has, none."""
         wanted = {one.article_id: one for one in articles}
         found = {}
@@ -174,7 +173,7 @@ class CopyIndex:
             found |= self._fetched({one: wanted[one] for one in missing})
         return {one: found[one] for one in wanted if one in found}
 
-    def _at_hand(self, article: ArticleState) -> Text | None:
+    def _at_hand(self, article: Lead) -> Text | None:
         name = article.article_id
         for pending in reversed(self._pending.values()):
             if name in pending.texts and pending.texts[name][0] == article.content_hash:
@@ -183,7 +182,7 @@ class CopyIndex:
             return _recent(self._texts, name, most=_TEXTS)[1]
         return None
 
-    def _fetched(self, articles: Mapping[str, ArticleState]) -> dict[str, Text]:
+    def _fetched(self, articles: Mapping[str, Lead]) -> dict[str, Text]:
         kept = texts(self._state, articles)
         found = {
             one: Text.unpacked(packed)
@@ -228,18 +227,19 @@ class CopyIndex:
             _recent(self._texts, one, most=_TEXTS)
 
 
-def _one_a_cluster(articles: Iterable[ArticleState]) -> list[ArticleState]:
-    by_age = sorted(articles, key=lambda one: (one.first_seen, one.article_id))
-    first: dict[str, ArticleState] = {}
-    for one in by_age:
+def _one_a_cluster(some: Iterable[Lead]) -> list[Lead]:
+    first: dict[str, Lead] = {}
+    for one in sorted(some, key=lambda one: (one.seen, one.article_id)):
         first.setdefault(one.cluster_id, one)
     return list(first.values())
 
 
-def _of_site(articles: Sequence[ArticleState], site: str) -> list[ArticleState]:
+def _of_site(some: Sequence[Lead], site: str) -> list[Lead]:
     """Return the first of a site's articles that a key leads to, where it is that site's own."""
-    some = [one for one in articles if one.site == site and one.cluster_relation != "composite"]
-    return some[:OF_A_SITE] if len(some) >= OF_A_SITE else []
+    if len(some) < OF_A_SITE:
+        return []
+    there = [one for one in some if one.site == site and one.relation != "composite"]
+    return there[:OF_A_SITE] if len(there) >= OF_A_SITE else []
 
 
 def _best(counts: Mapping[str, Counter[str]]) -> list[str]:
@@ -252,11 +252,6 @@ def _best(counts: Mapping[str, Counter[str]]) -> list[str]:
         ranked = sorted(counts[cluster_id].items(), key=lambda one: (-one[1], one[0]))
         chosen += [article_id for article_id, _ in ranked[:_MEMBERS]]
     return chosen
-
-
-def _may_match(own: Own, text: Text) -> bool:
-    shared = is_among(own.text.runs, text.sorted_runs)
-    return bool(np.count_nonzero(shared & own.mask[: len(shared)]) >= _FEWEST_RUNS)
 
 
 def _recent(kept: OrderedDict[_K, _V], key: _K, *, most: int) -> _V:

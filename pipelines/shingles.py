@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +36,12 @@ _UNSPACED = (
 SIGNS_A_WORD = 2
 # A number is one word whatever parts its thousands: it tells one notice from the next.
 _WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W{_UNSPACED}]+|[{_UNSPACED}]")
+_ASCII_WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+", re.ASCII)
 _SIGN = re.compile(rf"[{_UNSPACED}]")
 # What Arabic, Hebrew and Greek write or leave out, and the stretched letter.
 _MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
 
+_BOUND = np.uint64((1 << 64) // ONE_IN)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 # The finaliser of splitmix64 (Steele, Lea, Flood 2014).
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -53,22 +53,16 @@ def words(text: str, *, most: int = MOST_WORDS) -> list[str]:
     >>> words("The “F-35” costs €1,500.5; 三艘船")
     ['The', 'F', '35', 'costs', '1,500.5', '三', '艘', '船']
     """
-    # No word is longer than this on average, in any script.
-    plain = unicodedata.normalize("NFKC", text[: most * 40])
-    return _WORD.findall(_MARKS.sub("", plain))[:most]
+    some = text[: most * 40]  # no words are longer on average, in any script
+    if some.isascii():
+        return _ASCII_WORD.findall(some)[:most]
+    return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFKC", some)))[:most]
 
 
 def is_sign(word: str) -> bool:
     return _SIGN.match(word) is not None
 
 
-def weight(written: Sequence[str]) -> int:
-    """Return about how many words a text has, in whatever way its script parts them."""
-    signs = sum(map(is_sign, written))
-    return len(written) - signs + signs // SIGNS_A_WORD
-
-
-@lru_cache(maxsize=200_000)
 def folded(word: str) -> str:
     """Return a word as it is compared: without case, accents, or the dots of a Turkish i.
 
@@ -80,7 +74,6 @@ def folded(word: str) -> str:
     return _MARKS.sub("", plain).replace("ς", "σ").replace("ı", "i")
 
 
-@lru_cache(maxsize=200_000)
 def word_hash(word: str) -> int:
     """Return 30 bits of a word as it is compared."""
     digest = hashlib.blake2b(folded(word).encode("utf-8", "surrogatepass"), digest_size=4).digest()
@@ -102,9 +95,11 @@ def grams(of: Hashes, n: int) -> Hashes:
 
 def sampled(shingles: Hashes) -> list[int]:
     """Return the keys of a text, 32 bits each, as signed integers: its smallest shingles."""
-    distinct = np.unique(shingles)
-    below = int(np.searchsorted(distinct, np.uint64((1 << 64) // ONE_IN)))
-    kept = distinct[: min(max(below, FEWEST), MOST)]
+    below = np.sort(shingles[shingles < _BOUND])
+    # What is said twice counts once: few texts have that among their smallest.
+    kept = below if len(below) > 2 * FEWEST else np.sort(shingles)
+    kept = kept[np.append(True, kept[1:] != kept[:-1])] if len(kept) else kept
+    kept = kept[: min(max(int(np.searchsorted(kept, _BOUND)), FEWEST), MOST)]
     # The upper bits of the smallest are all zeros; the lower ones tell them apart.
     low = (kept & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
     keys: list[int] = low.tolist()

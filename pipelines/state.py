@@ -30,6 +30,7 @@ from pipelines.state_tables import (
     LinkStatus,
     ResponseState,
     SiteState,
+    article_row,
     article_state,
     fitted,
     link_row,
@@ -44,6 +45,13 @@ BUSY_MILLISECONDS = 30_000
 _LEVEL = "recorded_at"
 # By which algorithm and parameters the keys of copies were made; absent while they are not whole.
 COPIES = "copies"
+
+# Made once: these are asked for each page.
+_WITH_TEXT = (
+    sa.select(tables.articles)
+    .where(tables.articles.c.content_hash == sa.bindparam("content_hash"))
+    .order_by(tables.articles.c.first_seen, tables.articles.c.article_id)
+)
 
 
 class State:
@@ -246,13 +254,8 @@ class State:
 
     def articles_with_text(self, content_hash: str, *, most: int) -> list[ArticleState]:
         """Return the first articles whose current text is this one, first seen first."""
-        query = (
-            sa.select(tables.articles)
-            .where(tables.articles.c.content_hash == content_hash)
-            .order_by(tables.articles.c.first_seen, tables.articles.c.article_id)
-            .limit(most)
-        )
-        return [article_state(row) for row in self.select(query)]
+        query = _WITH_TEXT.limit(most)
+        return [article_state(row) for row in self.select(query, {"content_hash": content_hash})]
 
     def members(self, cluster_id: str, *, most: int) -> list[ArticleState]:
         """Return the first articles of a cluster that have texts of their own."""
@@ -301,10 +304,21 @@ class State:
         except DBAPIError as error:
             raise self._unreadable(error) from error
 
-    def select(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+    def select(
+        self, query: sa.Select[Any], given: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.RowMapping]:
         try:
             with self._engine.connect() as connection:
-                return connection.execute(query).mappings().all()
+                return connection.execute(query, given).mappings().all()
+        except DBAPIError as error:
+            raise self._unreadable(error) from error
+
+    def tuples(
+        self, query: sa.Select[Any], given: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query, given).all()
         except DBAPIError as error:
             raise self._unreadable(error) from error
 
@@ -329,7 +343,7 @@ class Transaction:
         self.put(tables.responses, [response_row(response) for response in responses])
 
     def put_articles(self, articles: Iterable[ArticleState]) -> None:
-        self.put(tables.articles, [asdict(article) for article in articles])
+        self.put(tables.articles, [article_row(article) for article in articles])
 
     def put_aliases(self, site: str, aliases: Mapping[str, str]) -> None:
         rows = {fitted(key): article_id for key, article_id in aliases.items()}

@@ -130,6 +130,8 @@ articles = sa.Table(
     sa.Column("date_published", _UtcTime),
     sa.Column("date_published_precision", sa.String(16)),
     sa.Column("first_seen", _UtcTime, nullable=False),
+    sa.Column("number", sa.Integer),  # by which `copy_keys` knows it
+    sa.Index("articles_by_number", "number"),
     sa.Index("articles_by_text_seen", "content_hash", "first_seen", "article_id"),
     sa.Index("articles_by_cluster", "cluster_id"),
 )
@@ -292,5 +294,19 @@ def response_state(row: sa.RowMapping) -> ResponseState:
     return ResponseState(location=location, **data)
 
 
+def article_row(state: ArticleState) -> dict[str, Any]:
+    return asdict(state) | {"number": number_of(state.article_id)}
+
+
 def article_state(row: sa.RowMapping) -> ArticleState:
-    return ArticleState(**row)
+    return ArticleState(**{key: value for key, value in row.items() if key != "number"})
+
+
+def number_of(article_id: str) -> int:
+    """Return the first 32 bits of an article's id, with a sign.
+
+    >>> number_of("ffffffff00")
+    -1
+    """
+    number = int(article_id[:8], 16)
+    return number - (1 << 32) if number >> 31 else number
