@@ -2,8 +2,8 @@
 
 Two notices made from one template share nearly all their words, but not these. Numbers tell in any
 script. Capitals tell names from the rest only where not every noun has one: in German nouns are
-looked at and fewer may differ, as with all words where there are no capitals, and all pairs of
-signs where there are no spaces.
+looked at, and fewer may differ. Where there are no capitals, all words are; where there are no
+spaces, all signs.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ MIN_WORDS = 40
 # Of the shorter text, at least so much stands in the longer one; within one site, whose texts are
 # alike for other reasons (dailies, tables), nearly all of it.
 COVERED, COVERED_WITHIN_SITE = 0.6, 0.9
+# So many words in a row are the same passage; of signs, which make half a word each, some more.
+SHORT_RUN, SIGNS_RUN = 3, 5
 # So many words that differ between two runs of the same words are an edit, not the end of a copy.
 _GAP = 8
 # A copy begins where its original does, or its original begins in it: what shares only passages
@@ -35,9 +37,10 @@ _BRIEF_WORDS, _BRIEF_PART = 100, 0.5
 _NAMES = {
     Writing.CAPITALS: 0.8,
     Writing.DENSE_CAPITALS: 0.88,
-    Writing.NO_CAPITALS: 0.88,
-    Writing.SIGNS: 0.85,
+    Writing.NO_CAPITALS: 0.94,
+    Writing.SIGNS: 0.9,
 }
+# Of more than a few numbers most are the same; of a few one, where they tell most of what tells.
 _NUMBERS, _FEW_NUMBERS = 0.65, 2
 # Texts of one matter have this in common, copies or not.
 _RELATED_COVERED, _RELATED_NAMES, _RELATED_FEWEST = 0.1, 0.2, 3
@@ -79,7 +82,7 @@ class Text:
     @property
     def n(self) -> int:
         """Return how many words in a row tell that a passage is the same."""
-        return 5 if self.writing is Writing.SIGNS else 3
+        return SIGNS_RUN if self.writing is Writing.SIGNS else SHORT_RUN
 
     @cached_property
     def runs(self) -> Hashes:
@@ -94,8 +97,12 @@ class Text:
         return np.sort(self.hashes)
 
     @cached_property
+    def pairs(self) -> Hashes:
+        return grams(self.hashes, 2)
+
+    @cached_property
     def sorted_pairs(self) -> Hashes:
-        return np.sort(grams(self.hashes, 2))
+        return np.sort(self.pairs)
 
     @cached_property
     def words(self) -> int:
@@ -137,7 +144,10 @@ class Likeness:
     """What of a text stands in another one, each seen from itself: 0..1.
 
     `mask` are the words of `new` that do. `names` and `numbers`: of those that stand in the shared
-    part of the shorter text, how many are in the longer one.
+    part of the shorter text, how many are in the longer one. Where no capitals tell the names,
+    `names` is how many words of that part are in the other text, seen from the one that says more
+    of what is there: what is left out of one of them, or added, differs from one side only, what
+    is put in the place of a name from both.
     """
 
     new: Own
@@ -175,7 +185,10 @@ def likeness(new: Own, known: Own, *, shared: tuple[Mask, Mask] | None = None) -
     """Compare two texts. `shared`, if it is known: what of each stands in the other."""
     mask, other = shared or both_ways(new.text, known.text)
     shorter, longer, part = (new, known, mask) if new.words <= known.words else (known, new, other)
-    names, _ = _agreeing(shorter.text, longer.text, part & shorter.mask, NAME)
+    if max(new.text.writing, known.text.writing) >= Writing.NO_CAPITALS:
+        names = 1 - min(_foreign(new, known.text, mask), _foreign(known, new.text, other))
+    else:
+        names, _ = _agreeing(shorter.text, longer.text, part & shorter.mask, NAME)
     numbers, told = _agreeing(shorter.text, longer.text, part & shorter.mask, NUMBER)
     return Likeness(
         new=new,
@@ -211,7 +224,8 @@ def agrees(like: Likeness) -> bool:
         return False
     if like.numbers_told > _FEW_NUMBERS:
         return like.numbers >= _NUMBERS
-    return like.numbers_told < _FEW_NUMBERS or like.numbers > 0
+    needed = 1 if writing >= Writing.NO_CAPITALS else _FEW_NUMBERS
+    return like.numbers_told < needed or like.numbers > 0
 
 
 def are_related(one: Own, other: Own) -> bool:
@@ -236,7 +250,8 @@ def standing(text: Text, where: Text) -> Mask:
     n = max(text.n, where.n)
     runs = text.runs if text.n == n else grams(text.hashes, n)
     there = where.sorted_runs if where.n == n else np.sort(grams(where.hashes, n))
-    return closed(spread(is_among(runs, there), n, len(text.codes)), _GAP)
+    gap = _GAP * SIGNS_A_WORD if n > SHORT_RUN else _GAP
+    return closed(spread(is_among(runs, there), n, len(text.codes)), gap)
 
 
 def is_among(hashes: Hashes, there: Hashes) -> Mask:
@@ -271,20 +286,32 @@ def closed(mask: Mask, gap: int) -> Mask:
 
 
 def _agreeing(text: Text, where: Text, mask: Mask, flag: np.uint32) -> tuple[float, int]:
-    told, there = np.unique(_told(text, mask, flag)), _all(where, flag)
+    """Return how many of the names or numbers in a part are in another text; and their number."""
+    told = np.unique(_told(text, mask, flag))
     if not len(told):
         return 1.0, 0
-    return float(is_among(told, there).mean()), len(told)
+    return float(is_among(told, where.sorted_hashes).mean()), len(told)
 
 
 def _told(text: Text, mask: Mask, flag: np.uint32) -> Hashes:
     """Return what tells in a part of a text: its names or numbers; of signs, each pair of them."""
     if flag == NAME and text.writing is Writing.SIGNS:
-        return grams(text.hashes, 2)[mask[1:] & mask[:-1]]
+        return text.pairs[mask[1:] & mask[:-1]]
     told: Hashes = text.hashes[mask & ((text.codes & flag) != 0)]
     return told
 
 
-def _all(text: Text, flag: np.uint32) -> Hashes:
-    is_pairs = flag == NAME and text.writing is Writing.SIGNS
-    return text.sorted_pairs if is_pairs else text.sorted_hashes
+def _foreign(own: Own, where: Text, mask: Mask) -> float:
+    """Return the share of a text's words in `mask` that are nowhere in another.
+
+    A sign is, when it stands beside neither of its neighbours there.
+    """
+    text = own.text
+    if text.writing is Writing.SIGNS:
+        is_new = ~is_among(text.pairs, where.sorted_pairs)
+        foreign = np.append(is_new, True) & np.append(True, is_new)
+    else:
+        foreign = ~is_among(text.hashes, where.sorted_hashes)
+    part = mask & own.mask
+    count = np.count_nonzero(part)
+    return float(np.count_nonzero(foreign & part) / count) if count else 0.0

@@ -15,7 +15,16 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from pipelines.clusters import Member, Place, place
-from pipelines.copies import MIN_WORDS, Own, Text, closed, is_among, spread
+from pipelines.copies import (
+    MIN_WORDS,
+    Own,
+    Text,
+    closed,
+    is_among,
+    is_copy,
+    likeness,
+    spread,
+)
 from pipelines.copy_tables import Lead, lead_to, leads, put_keys, put_texts, texts
 from pipelines.lake import Lake
 from pipelines.shingles import SHINGLE, Hashes
@@ -76,7 +85,7 @@ class CopyIndex:
 
     def find(self, article_id: str, text: Text, *, site: str) -> Found:
         """Return where a text of `site` belongs; `article_id` is its own, which does not count."""
-        keys = self._led_to(text.keys, but=article_id)
+        keys = self.led_to(text.keys, but=article_id)
         own = self._own(text, site, keys)
         if own.words < MIN_WORDS:
             return Found(place=Place(), keys=keys)
@@ -87,7 +96,16 @@ class CopyIndex:
 
         return Found(place=place(own, candidates, site=site, fellows=fellows), keys=keys)
 
-    def _led_to(self, keys: Collection[int], *, but: str) -> dict[int, list[Lead]]:
+    def is_copy_of_any(self, article: ArticleState, others: Iterable[ArticleState]) -> bool:
+        """Tell whether an article's current text is a copy of that of another, or they of it."""
+        members = self._members([lead_to(one) for one in others])
+        return any(
+            is_copy(likeness(it.own, one.own), within_site=one.site == it.site)
+            for it in self._members([lead_to(article)])
+            for one in members
+        )
+
+    def led_to(self, keys: Collection[int], *, but: str) -> dict[int, list[Lead]]:
         """Return the articles that each key leads to, one a cluster, first seen first."""
         found = leads(self._state, keys)
         led: dict[int, list[Lead]] = {}
@@ -127,7 +145,7 @@ class CopyIndex:
 
     def _member(self, lead: Lead, text: Text) -> Member:
         def find_own() -> Own:
-            keys = self._led_to(text.keys, but=lead.article_id)
+            keys = self.led_to(text.keys, but=lead.article_id)
             return self._own(text, lead.site, keys)
 
         return Member(

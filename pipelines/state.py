@@ -92,6 +92,7 @@ class State:
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
+            tables.upgrade(connection)
         found = self.note("schema_version")
         if found is None:
             self.set_note("schema_version", str(SCHEMA_VERSION))
@@ -101,6 +102,8 @@ class State:
                 where=self._engine.url.render_as_string(hide_password=True),
                 remedy="update Sitrep",
             )
+        elif int(found) < SCHEMA_VERSION:
+            self.set_note("schema_version", str(SCHEMA_VERSION))
 
     def close(self) -> None:
         self._engine.dispose()

@@ -179,6 +179,15 @@ sites = sa.Table(
 )
 
 
+def upgrade(connection: sa.Connection) -> None:
+    """Add what a state of schema 1 lacks: how `copy_keys` knows an article, and its indexes."""
+    columns = {column["name"] for column in sa.inspect(connection).get_columns("articles")}
+    if "number" not in columns:
+        connection.execute(sa.text("ALTER TABLE articles ADD COLUMN number INTEGER"))
+        for index in articles.indexes:
+            index.create(connection, checkfirst=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkState:
     """What is on record of one address that was listed.
