@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from dedup_scale import Scale, measure
 
-from pipelines.deduplicate import deduplicated
+from pipelines.deduplicate import deduplicated, put_down
 from pipelines.fingerprint import content_hash
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
@@ -110,15 +110,8 @@ class Desk:
         found = deduplicated(self.ledger, revision, site=site, current=known)
         own = next((one for one in found.relations if one.article_id == revision.article_id), None)
         state = _state(revision, known, own)
-        self.ledger.add_revision(revision, article=state, relations=found.relations)
-        if found.keys is not None:
-            self.ledger.copies.keep(batch, state, found.text, keys=found.keys)
+        put_down(self.ledger, batch, revision, state, found)
         self.cpu_seconds += time.process_time() - started
-        for relation in found.relations:
-            other = self.ledger.article(relation.article_id)
-            if other is not None and other.article_id != state.article_id:
-                changed = replace(other, cluster_relation=relation.relation)
-                self.ledger.add_article(batch, changed)
         self.ledger.add_aliases(batch, site, [revision.canonical_url], revision.article_id)
         self.relations += found.relations
         return Assignment(name, state.cluster_id, state.cluster_relation)

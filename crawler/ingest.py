@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -20,7 +20,7 @@ from crawler.addresses import key_of, named_key
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
 from pipelines.archive import read_page
-from pipelines.deduplicate import deduplicated
+from pipelines.deduplicate import deduplicated, put_down
 from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
@@ -358,28 +358,10 @@ class Ingest:
         found = deduplicated(self._ledger, revision, site=name, current=known)
         own = next((one for one in found.relations if one.article_id == revision.article_id), None)
         state = _article_state(revision, read.site, known=known, new=own)
-        self._ledger.add_revision(revision, article=state, relations=found.relations)
-        if found.keys is not None:
-            self._ledger.copies.keep(path, state, found.text, keys=found.keys)
-        unseated = self._unseat(found.relations, state, path)
+        unseated = put_down(self._ledger, path, revision, state, found)
         self._add_names(read, revision.article_id)
         logger.info("%s %s: %s (revision %d)", state.site, verdict, state.url, state.revision)
         return replace(self._closed(read.page, verdict, state), unseated=unseated)
-
-    def _unseat(
-        self, relations: Sequence[Relation], by: ArticleState, path: str
-    ) -> tuple[ArticleState, ...]:
-        """Put down what others are now that this article is there; return who was an original."""
-        unseated = []
-        for relation in relations:
-            old = self._ledger.article(relation.article_id)
-            if old is None or old.article_id == by.article_id:
-                continue
-            new = replace(old, cluster_relation=relation.relation)
-            self._ledger.add_article(path, new)
-            if old.cluster_relation == "original" != new.cluster_relation:
-                unseated.append(new)
-        return tuple(unseated)
 
     def _add_names(self, read: _Reading, article_id: str) -> None:
         """Know the story again by each address that led to it; a canonical link only claims one."""

@@ -105,7 +105,7 @@ class CopyIndex:
             for one in members
         )
 
-    def led_to(self, keys: Collection[int], *, but: str) -> dict[int, list[Lead]]:
+    def led_to(self, keys: Collection[int], *, but: str | None = None) -> dict[int, list[Lead]]:
         """Return the articles that each key leads to, one a cluster, first seen first."""
         found = leads(self._state, keys)
         led: dict[int, list[Lead]] = {}
@@ -115,7 +115,8 @@ class CopyIndex:
                 for article_id in pending.keys.get(key, ()):
                     if article := self._known.article(article_id):
                         some[article_id] = lead_to(article)
-            some.pop(but, None)
+            if but is not None:
+                some.pop(but, None)
             if some:
                 led[key] = _one_a_cluster(some.values())
         return led
@@ -145,8 +146,8 @@ class CopyIndex:
 
     def _member(self, lead: Lead, text: Text) -> Member:
         def find_own() -> Own:
-            keys = self.led_to(text.keys, but=lead.article_id)
-            return self._own(text, lead.site, keys)
+            # It counts itself: of three that have what their site writes it may be one.
+            return self._own(text, lead.site, self.led_to(text.keys))
 
         return Member(
             article_id=lead.article_id,
@@ -228,9 +229,19 @@ class CopyIndex:
             return
         for key in text.keys:
             there = keys.get(key, ())
-            is_known = any(one.cluster_id == article.cluster_id for one in there)
+            is_known = any(
+                one.cluster_id == article.cluster_id and one.relation != "composite"
+                for one in there
+            )
             if not is_known and len(there) < OF_ALL and not _of_site(there, article.site):
                 pending.keys[key].append(article.article_id)
+
+    def keep_again(self, batch: str, articles: Iterable[ArticleState]) -> None:
+        """Have articles found by what only another member led to, who is of no use for it now."""
+        for article in articles:
+            for text in self.texts_of([lead_to(article)]).values():
+                keys = self.led_to(text.keys, but=article.article_id)
+                self.keep(batch, article, text, keys=keys)
 
     def save(self, batch: str, transaction: Transaction) -> None:
         pending = self._pending.get(batch, _Pending())
@@ -247,7 +258,9 @@ class CopyIndex:
 
 def _one_a_cluster(some: Iterable[Lead]) -> list[Lead]:
     first: dict[str, Lead] = {}
-    for one in sorted(some, key=lambda one: (one.seen, one.article_id)):
+    for one in sorted(
+        some, key=lambda one: (one.relation == "composite", one.seen, one.article_id)
+    ):
         first.setdefault(one.cluster_id, one)
     return list(first.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipelines.clusters import Place
@@ -12,6 +12,9 @@ from pipelines.copy_index import Keys
 from pipelines.ledger import Ledger
 from pipelines.model import Relation, Revision
 from pipelines.state_tables import ArticleState
+
+# So many members of a cluster are looked at again when one of them turns out to be of two stories.
+_FELLOWS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,32 @@ def deduplicated(
     )
     relations += tuple(_composites(ledger, place))
     return Deduplicated(relations=relations, text=text, keys=found.keys if found else None)
+
+
+def put_down(
+    ledger: Ledger, batch: str, revision: Revision, article: ArticleState, found: Deduplicated
+) -> tuple[ArticleState, ...]:
+    """Give a version and what follows from it to the ledger; return who was an original till now.
+
+    `article` is the article as it is known from now on.
+    """
+    ledger.add_revision(revision, article=article, relations=found.relations)
+    if found.keys is not None:
+        ledger.copies.keep(batch, article, found.text, keys=found.keys)
+    others = [one for one in found.relations if one.article_id != article.article_id]
+    return tuple(_unseated(ledger, batch, others))
+
+
+def _unseated(ledger: Ledger, batch: str, relations: Sequence[Relation]) -> Iterator[ArticleState]:
+    for relation in relations:
+        if (old := ledger.article(relation.article_id)) is None:
+            continue
+        new = replace(old, cluster_relation=relation.relation)
+        ledger.add_article(batch, new)
+        if relation.relation == "composite":
+            ledger.copies.keep_again(batch, ledger.members(new.cluster_id, most=_FELLOWS))
+        if old.cluster_relation == "original" != new.cluster_relation:
+            yield new
 
 
 def relations_of(

@@ -137,6 +137,8 @@ def _apply(ledger: Ledger, batch: str, relations: Sequence[Relation]) -> int:
                 known, cluster_id=relation.cluster_id, cluster_relation=relation.relation
             )
             ledger.add_relation(batch, relation, article=moved)
+            if relation.relation == "composite":
+                ledger.copies.keep_again(batch, ledger.members(moved.cluster_id, most=_COMPARED))
     return len(relations)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.deduplicate import deduplicated
+from pipelines.deduplicate import deduplicated, put_down
 from pipelines.fingerprint import content_hash
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
@@ -81,14 +81,7 @@ class Desk:
             date_published_precision="minute" if story.published else None,
             first_seen=now,
         )
-        self.ledger.add_revision(revision, article=article, relations=found.relations)
-        if found.keys is not None:
-            self.ledger.copies.keep(self.batch, article, found.text, keys=found.keys)
-        for relation in found.relations[1:]:
-            if other := self.ledger.article(relation.article_id):
-                self.ledger.add_article(
-                    self.batch, replace(other, cluster_relation=relation.relation)
-                )
+        put_down(self.ledger, self.batch, revision, article, found)
         self.names[revision.article_id] = story.name
         self.relations += found.relations
         self.taken += 1
