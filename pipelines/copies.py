@@ -22,6 +22,9 @@ Mask = npt.NDArray[np.bool_]
 
 # Under this many words of its own a text is not compared: walls, notices and captions are alike.
 MIN_WORDS = 40
+# What is left of a text without its site's words has to be so much of it: of a daily that mostly
+# repeats what lasts, the rest is not enough to know it by.
+_OWN_PART = 0.25
 # Of the shorter text, at least so much stands in the longer one; within one site, whose texts are
 # alike for other reasons (dailies, tables), nearly all of it.
 COVERED, COVERED_WITHIN_SITE = 0.6, 0.9
@@ -30,7 +33,8 @@ SHORT_RUN, SIGNS_RUN = 3, 5
 # So many words that differ between two runs of the same words are an edit, not the end of a copy.
 _GAP = 8
 # A copy begins where its original does, or its original begins in it: what shares only passages
-# further down quotes the same source. A brief that is a small part has to begin as the story does.
+# further down quotes the same source. Within one site, whose dailies repeat what lasts, both do. A
+# brief that is a small part has to begin as the story does.
 _HEAD, _HEADS_SHARED, _BRIEF_HEAD_SHARED = 30, 0.3, 0.5
 _BRIEF_WORDS, _BRIEF_PART = 100, 0.5
 # At least so many of the names (or what stands for them, `agreement`) are those of the other.
@@ -41,7 +45,8 @@ _NAMES = {
     Writing.SIGNS: 0.9,
 }
 # Of more than a few numbers most are the same; of a few one, where they tell most of what tells.
-_NUMBERS, _FEW_NUMBERS = 0.65, 2
+_NUMBERS, _MANY_NUMBERS, _FEW_NUMBERS = 0.65, 0.77, 2
+_MANY = 5
 # Texts of one matter have this in common, copies or not.
 _RELATED_COVERED, _RELATED_NAMES, _RELATED_FEWEST = 0.1, 0.2, 3
 
@@ -123,6 +128,10 @@ class Own:
     @cached_property
     def words(self) -> int:
         return self.count(self.text.whole)
+
+    @property
+    def is_enough(self) -> bool:
+        return self.words >= max(MIN_WORDS, _OWN_PART * self.text.words)
 
     def count(self, mask: Mask) -> int:
         """Return about how many words of its own are in `mask`."""
@@ -206,11 +215,12 @@ def likeness(new: Own, known: Own, *, shared: tuple[Mask, Mask] | None = None) -
 
 def is_copy(like: Likeness, *, within_site: bool) -> bool:
     shorter, longer = sorted((like.new.words, like.known.words))
-    if shorter < MIN_WORDS:
+    if not (like.new.is_enough and like.known.is_enough):
         return False
     if like.covered < (COVERED_WITHIN_SITE if within_site else COVERED):
         return False
-    if max(like.head_of_new, like.head_of_known) < _HEADS_SHARED:
+    heads = like.head_of_new, like.head_of_known
+    if (min(heads) if within_site else max(heads)) < _HEADS_SHARED:
         return False
     head = like.head_of_known if like.is_new_shorter else like.head_of_new
     is_brief = shorter < _BRIEF_WORDS and shorter < _BRIEF_PART * longer
@@ -223,7 +233,7 @@ def agrees(like: Likeness) -> bool:
     if like.names < _NAMES[writing]:
         return False
     if like.numbers_told > _FEW_NUMBERS:
-        return like.numbers >= _NUMBERS
+        return like.numbers >= (_MANY_NUMBERS if like.numbers_told >= _MANY else _NUMBERS)
     needed = 1 if writing >= Writing.NO_CAPITALS else _FEW_NUMBERS
     return like.numbers_told < needed or like.numbers > 0
 

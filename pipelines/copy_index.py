@@ -16,7 +16,6 @@ import numpy as np
 
 from pipelines.clusters import Member, Place, place
 from pipelines.copies import (
-    MIN_WORDS,
     Own,
     Text,
     closed,
@@ -87,7 +86,7 @@ class CopyIndex:
         """Return where a text of `site` belongs; `article_id` is its own, which does not count."""
         keys = self.led_to(text.keys, but=article_id)
         own = self._own(text, site, keys)
-        if own.words < MIN_WORDS:
+        if not own.is_enough:
             return Found(place=Place(), keys=keys)
         candidates = self._candidates(site, keys)
 
