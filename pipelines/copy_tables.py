@@ -1,7 +1,7 @@
 """What the state holds to find copies by: keys of texts, and the texts that came last.
 
-A row of `copy_keys` is 8 bytes of payload: a key, and the first 32 bits of an article's id. Should
-two articles share them, one text more is compared, and that tells. A cluster has each key once.
+A row of `copy_keys` is 8 bytes of payload: a key, and 32 bits of an article's id. Should two
+articles share them, one text more is compared, and that tells. A cluster has each key once.
 """
 
 from __future__ import annotations

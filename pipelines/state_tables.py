@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -312,10 +313,5 @@ def article_state(row: sa.RowMapping) -> ArticleState:
 
 
 def number_of(article_id: str) -> int:
-    """Return the first 32 bits of an article's id, with a sign.
-
-    >>> number_of("ffffffff00")
-    -1
-    """
-    number = int(article_id[:8], 16)
-    return number - (1 << 32) if number >> 31 else number
+    """Return 32 bits of an article's id, with a sign."""
+    return zlib.crc32(article_id.encode()) - (1 << 31)

@@ -57,6 +57,17 @@ def _against(lake: Lake, state: State, key_of: KeyOf | None) -> Iterator[Finding
         )
         return
     yield from _lost_by_the_lake(lake, state)
+    with connect(lake) as connection:
+        for check in (_articles, _copies, _responses, _addresses, _links):
+            try:
+                yield from check(connection, state, key_of)
+            except (StateError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+                reason = error.message if isinstance(error, StateError) else str(error)
+                yield _error("state", f"a row cannot be read ({reason})", REBUILD)
+
+
+def _copies(_: duckdb.DuckDBPyConnection, state: State, __: KeyOf | None) -> Iterator[Finding]:
+    """Yield why copies of what the state knows would not be found."""
     if state.count_articles() and not copy_rebuild.is_whole(state):
         yield Finding(
             check="state",
@@ -65,13 +76,10 @@ def _against(lake: Lake, state: State, key_of: KeyOf | None) -> Iterator[Finding
             what="copies of what it knows are not found, or not by this program",
             remedy=f"the next crawl brings it up, or {REBUILD}",
         )
-    with connect(lake) as connection:
-        for check in (_articles, _responses, _addresses, _links):
-            try:
-                yield from check(connection, state, key_of)
-            except (StateError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-                reason = error.message if isinstance(error, StateError) else str(error)
-                yield _error("state", f"a row cannot be read ({reason})", REBUILD)
+        return
+    for row in state.rows(state_tables.articles):
+        if row["number"] != state_tables.number_of(row["article_id"]):
+            yield _error(f"state, articles, {row['article_id']}", "has another's number", REBUILD)
 
 
 def _lost_by_the_lake(lake: Lake, state: State) -> Iterator[Finding]:
