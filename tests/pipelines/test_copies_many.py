@@ -9,12 +9,19 @@ from datetime import timedelta
 from itertools import combinations
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines.copy_rebuild import index_again
 from pipelines.copy_tables import put_texts
 from pipelines.ledger import Ledger
-from pipelines.state import COPIES
-from pipelines.state_tables import article_state, articles, copy_keys, copy_texts
+from pipelines.state import COPIES, State
+from pipelines.state_tables import (
+    SCHEMA_VERSION,
+    article_state,
+    articles,
+    copy_keys,
+    copy_texts,
+)
 from tests.living_site import paragraphs
 from tests.pipelines.copy_desk import BEGAN, Desk, Story
 from tests.pipelines.copy_texts import LANGUAGES, reworded
@@ -136,6 +143,30 @@ def test_an_index_of_another_algorithm_is_made_anew(tmp_path, monkeypatch):
     index_again(Ledger(desk.lake, desk.state), [])
     assert desk.state.note(COPIES) == "another"
     assert list(desk.state.rows(copy_keys)) == before
+
+
+def test_a_state_of_the_first_schema_finds_copies_of_what_it_had(tmp_path, state_url):
+    desk = Desk(tmp_path, state=state_url)
+    desk.take_all([Story(name="first", text=told(1))], batch=1)
+    engine = sa.create_engine(state_url)
+    with engine.begin() as connection:
+        for what in (
+            "INDEX articles_by_number",
+            "INDEX articles_by_text_seen",
+            "TABLE copy_keys",
+            "TABLE copy_texts",
+        ):
+            connection.execute(sa.text(f"DROP {what}"))
+        connection.execute(sa.text("ALTER TABLE articles DROP COLUMN number"))
+    engine.dispose()
+    desk.state.set_note("schema_version", "1")
+    desk.state.close()
+    desk.state = State.open(state_url)
+    desk.forget_texts()
+    assert desk.state.note("schema_version") == str(SCHEMA_VERSION)
+    index_again(desk.ledger, [])
+    desk.take_all([Story(name="edited", text=reworded(told(1), every=14))], batch=1)
+    assert desk.groups() == [["edited", "first"]]
 
 
 def test_of_the_texts_that_are_kept_the_oldest_goes_first(tmp_path, monkeypatch):
