@@ -23,6 +23,7 @@ from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.lease import FileLease, Lease, Session, SessionLease
 from pipelines.model import Verdict
+from pipelines.shingles import PARAMETERS
 from pipelines.state_tables import (
     SCHEMA_VERSION,
     ArticleState,
@@ -96,6 +97,7 @@ class State:
         found = self.note("schema_version")
         if found is None:
             self.set_note("schema_version", str(SCHEMA_VERSION))
+            self.set_note(COPIES, PARAMETERS)  # of nothing, all is there
         elif int(found) > SCHEMA_VERSION:
             raise StateError(
                 f"was written by a newer Sitrep (schema {found}, known here {SCHEMA_VERSION})",

@@ -127,6 +127,7 @@ def test_an_index_made_again_from_the_lake_finds_what_the_lost_one_would_have(tm
     with other.state.transaction() as transaction:
         transaction.empty(copy_keys)
         transaction.empty(copy_texts)
+        transaction.drop_note(COPIES)
     other.forget_texts()
     index_again(other.ledger, [])
     assert other.state.note(COPIES)
@@ -157,6 +158,7 @@ def test_a_state_of_the_first_schema_finds_copies_of_what_it_had(tmp_path, state
             "TABLE copy_texts",
         ):
             connection.execute(sa.text(f"DROP {what}"))
+        connection.execute(sa.text("DELETE FROM meta WHERE key = 'copies'"))
         connection.execute(sa.text("ALTER TABLE articles DROP COLUMN number"))
     engine.dispose()
     desk.state.set_note("schema_version", "1")
