@@ -4,29 +4,53 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 import click
 
 from crawler import __version__
-from crawler.commands.compact import compact_
-from crawler.commands.crawl import crawl
-from crawler.commands.demo import demo
-from crawler.commands.doctor import doctor
-from crawler.commands.explain import explain
-from crawler.commands.export import export
-from crawler.commands.extract import extract
-from crawler.commands.import_ import import_
-from crawler.commands.query import query
-from crawler.commands.recrawl import recrawl
-from crawler.commands.reextract import reextract
-from crawler.commands.show import show
-from crawler.commands.sites import sites
-from crawler.commands.status import status
 from crawler.console import Out
 from pipelines.errors import UsageError
 
+# By verb, in the order of `--help`: the module of its command, and the name there.
+VERBS = {
+    "crawl": "crawl:crawl",
+    "recrawl": "recrawl:recrawl",
+    "reextract": "reextract:reextract",
+    "import": "import_:import_",
+    "extract": "extract:extract",
+    "show": "show:show",
+    "explain": "explain:explain",
+    "query": "query:query",
+    "export": "export:export",
+    "sites": "sites:sites",
+    "status": "status:status",
+    "compact": "compact:compact_",
+    "doctor": "doctor:doctor",
+    "demo": "demo:demo",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Verbs(click.Group):
+    """The verbs, each loaded when it is asked for: a query needs no crawler, and no second for it.
+
+    Whoever crawls needs Scrapy and the extractor; a query takes half the time without them.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"crawler.commands.{module}"), name)
+        return command
+
+
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="sitrep")
 def cli() -> None:
     """Watch defence-news sites and keep what they publish, clean, as Parquet.
@@ -39,13 +63,6 @@ def cli() -> None:
     Settings: flag, then environment (SITREP_LAKE, SITREP_STATE, …), then ./sitrep.toml.
     Exit status: 0 done, 1 something failed, 2 wrong use.
     """
-
-
-for _verb in (
-    crawl, recrawl, reextract, import_, extract, show, explain, query, export, sites, status,
-    compact_, doctor, demo,
-):  # fmt: skip
-    cli.add_command(_verb)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -86,6 +86,14 @@ class ExtractionPool:
         known = self._known(site)[1]
         async with self._room:
             return await self._done(_extract, (*arguments, known), url=page.url)
+
+    def reader(self, site: Site | None) -> Callable[[Page], Awaitable[Article]]:
+        """Return what reads pages of one site, as `extract` does."""
+
+        async def read(page: Page) -> Article:
+            return await self.extract(page, site)
+
+        return read
 
     async def look(self, page: Page, site: Site | None, told: Told) -> Look | None:
         """Look at `page` for what its site repeats. Raises ExtractionError, as `extract` does."""

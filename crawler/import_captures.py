@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from crawler.extraction.further_pages import first_pages_of
 from crawler.import_index import Found, ImportIndex, Key
 from crawler.import_survey import FileReport
 from crawler.in_turn import InTurn
@@ -41,7 +43,10 @@ class Importer:
         self._files = files
         self._sites = {site.name: site for site in run.sites}
         self._in_turn = InTurn(at_once=2 * run.settings.workers)
+        self._further: set[int] = set()
+        self._waiting: dict[int, FileReport] = {}
         run.ingest.ask = self._ask
+        run.ingest.go_on = self._go_on
 
     def note_known(self) -> None:
         """See what the lake holds already: the same address, at that time, with those bytes."""
@@ -55,27 +60,59 @@ class Importer:
         if found.is_known or site is None:
             file.skipped["known" if found.is_known else "busy"] += 1
             return
+        if self._is_further(found):
+            self._waiting[found.id] = file  # for its story to ask for it
+            return
+        page = await self._archived(found, site)
+        if page is not None:
+            await self._in_turn.add(partial(self._read, page, site))
+
+    def _is_further(self, found: Found) -> bool:
+        """Tell whether a capture is no article of its own, but a page of one that is here too."""
+        if found.said:
+            return bool(found.said["kind"] == Kind.FURTHER)
+        return self._index.has(found.site, first_pages_of(found.url))
+
+    async def _archived(
+        self, found: Found, site: Site, *, continues: str | None = None
+    ) -> Page | None:
+        """Take one capture into our archive; None, and counted, where that cannot be done."""
+        file = self._files[found.file]
         try:
             answer = self._answer(found)
         except ArchiveError as error:
             file.fail(str(error))
             file.skipped["unreadable"] += 1
-            return
+            return None
+        exchange = self._exchange(found, site, answer)
+        if continues is not None:
+            exchange = replace(exchange, kind=Kind.FURTHER, continues=continues)
         try:
-            page = await self._run.archive(self._exchange(found, site, answer))
+            page = await self._run.archive(exchange)
         except ArchiveError as error:
             self._run.stop(error)
-            return
+            return None
         file.imported += 1
-        await self._in_turn.add(partial(self._read, page, site))
+        return page
+
+    async def _go_on(self, url: str, first: Page, site: Site) -> Page | None:
+        """Give the page at which a story goes on, if the files have it and nobody had it yet."""
+        origin = first.imported_from[0].record_id if first.imported_from else None
+        found = self._index.further(site.name, url, continues=origin, near=first.fetched_at)
+        if found is None or found.is_known or found.id in self._further:
+            return None
+        self._further.add(found.id)
+        return await self._archived(found, site, continues=first.location.warc_record_id)
 
     async def _ask(self, url: str, site: Site) -> tuple[int, str | None]:
         """Answer for an old address what the files have of it: a redirect, or nothing (0)."""
         return self._index.redirect_of(site.name, url) or (0, None)
 
     async def finish(self) -> None:
-        """Wait for what was taken in to be read."""
+        """Wait for what was taken in to be read, and count what no story has asked for."""
         await self._in_turn.drain()
+        for capture_id in self._waiting.keys() - self._further:
+            self._waiting[capture_id].skipped["further_page"] += 1
 
     async def _read(self, page: Page, site: Site, turn: Turn) -> None:
         report = self._run.report.site(site.name)

@@ -27,6 +27,7 @@ _SCHEMA = """
     );
     CREATE TABLE redirects (site TEXT, url TEXT, at INTEGER, status INTEGER, target TEXT);
     CREATE INDEX by_address ON redirects (site, url);
+    CREATE INDEX by_place ON captures (site, url);
     CREATE INDEX by_key ON captures (url, at, digest);
     CREATE INDEX by_digest ON captures (digest);
     CREATE INDEX by_record ON captures (record_id);
@@ -117,6 +118,20 @@ class ImportIndex:
         sql = "SELECT status, target FROM redirects WHERE site = ? AND url = ? ORDER BY at DESC"
         row: tuple[int, str] | None = self._base.execute(f"{sql} LIMIT 1", (site, url)).fetchone()
         return row
+
+    def further(
+        self, site: str, url: str, *, continues: str | None, near: datetime
+    ) -> Found | None:
+        """Return the capture of a further page: of the story in record `continues`, or in time."""
+        sql = (
+            "site = ? AND url = ? ORDER BY "
+            "json_extract(said, '$.continues') IS NOT ?, abs(at - ?), id"
+        )
+        return self._one(sql, (site, url, continues, _microseconds(near)))
+
+    def has(self, site: str, urls: Sequence[str]) -> bool:
+        """Tell whether there is a capture of any of these addresses."""
+        return any(self._one("site = ? AND url = ?", (site, url)) for url in urls)
 
     def original_of(
         self, *, record_id: str, url: str, fetched_at: datetime | None, digest: str

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from crawler.addresses import key_of
+from crawler.extraction.further_pages import first_pages_of
 from crawler.frontier import is_article
 from crawler.import_index import Found, ImportIndex
 from crawler.site import Site
@@ -123,7 +124,10 @@ class Survey:
             report.skipped[unusable.reason] += 1
 
     def _take(self, record: ForeignRecord, said: dict[str, Any]) -> None:
-        found = self._found(record, self._article_site(record, said), said)
+        site = self._article_site(record, said)
+        if not said and not is_article(_link(_url(record)), site=site):
+            said = {"kind": Kind.FURTHER}  # at most, or it would not be taken
+        found = self._found(record, site, said)
         if record.type == "revisit":
             revisit = _Revisit(found, dict(record.headers))
             if record.headers.get("warc-profile", "").endswith("server-not-modified"):
@@ -177,9 +181,9 @@ class Survey:
         except ValueError as error:
             raise UnusableError("broken_url") from error
         if said:
-            if said["kind"] != Kind.ARTICLE:
+            if said["kind"] not in {Kind.ARTICLE, Kind.FURTHER}:
                 raise UnusableError("discovery")
-        elif not is_article(_link(record), site=site):
+        elif not _may_be_of_article(_url(record), site):
             raise UnusableError("not_article")
         return site
 
@@ -219,8 +223,13 @@ def _url(record: ForeignRecord) -> str:
     return warc.one_line(record.url).replace(" ", "%20")
 
 
-def _link(record: ForeignRecord) -> Link:
-    return Link(url=_url(record), found_at="import", kind=Kind.LISTING)
+def _may_be_of_article(url: str, site: Site) -> bool:
+    """Tell whether an address is an article's, or that of a further page of one."""
+    return any(is_article(_link(one), site=site) for one in (url, *first_pages_of(url)))
+
+
+def _link(url: str) -> Link:
+    return Link(url=url, found_at="import", kind=Kind.LISTING)
 
 
 def _time(text: str) -> datetime | None:

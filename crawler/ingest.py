@@ -17,8 +17,10 @@ from itertools import count
 from pathlib import Path
 
 from crawler.addresses import key_of, named_key
+from crawler.extraction.further_pages import is_further_page
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
+from crawler.story_pages import NOTHING, GoOn, Rest, archived_further, read_rest
 from pipelines.archive import read_page
 from pipelines.deduplicate import deduplicated, put_down
 from pipelines.errors import ArchiveError, ExtractionError
@@ -46,6 +48,8 @@ MOVED = frozenset({301, 308})
 
 # Asks an old address once: the status it answers with, and where it points when that is a redirect.
 Ask = Callable[[str, Site], Awaitable[tuple[int, str | None]]]
+# Gives the page at an address at which the story of a first page goes on, archived, or None.
+GoOnAt = Callable[[str, Page, Site], Awaitable[Page | None]]
 # Returns when it is a page's turn to be decided on.
 Turn = Callable[[], Awaitable[None]]
 
@@ -63,6 +67,7 @@ class Outcome:
     is_duplicate: bool = False
     is_older: bool = False  # than what its article is by now: it is no version of it
     unseated: tuple[ArticleState, ...] = ()  # what were originals until this article came
+    is_cut_short: bool = False  # it goes on at an address that gave no page
 
     @property
     def verdict(self) -> str:
@@ -74,11 +79,13 @@ class _Reading:
     """A page, what was read from it, and its names: where it answered, was asked for, says it is.
 
     The names are keys; `canonical` is None where the page names no address of its site.
+    `article` is the whole story, with the `rest` of its pages.
     """
 
     page: Page
     site: Site
     article: Article
+    rest: Rest
     answered: str
     asked: str
     canonical: str | None
@@ -99,6 +106,7 @@ class Ingest:
         self._pool = pool
         self._spool = spool
         self.ask = ask
+        self.go_on: GoOnAt | None = None
         # Two pages of one story, read at the same time, must not both be new.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -110,20 +118,60 @@ class Ingest:
         if not _is_readable(page):
             await turn()
             return self._unread(page, site)
+        if page.withheld is not None:
+            await turn()
+            return self._refused(page, site, f"reserved_{page.withheld}")
         page = self._with_known_hints(page, site)
+        known = self._known(page, site)
+        if known is not None and is_further_page(page.url, of=known.url):
+            await turn()
+            return self._closed(page, Verdict.UNCHANGED, known)
         try:
             article = await self._pool.extract(page, site)
         except ExtractionError as error:
             await turn()
             return self._failed(page, site, error.message.split()[0], error.message)
+        rest = await self._rest(page, site, article, known)
         await turn()
         if article.refusal is not None:
             return self._refused(page, site, article.refusal)
         if is_home(page.url) and not is_home(page.requested_url):
             # A redirect to the front page is how some sites say that a story is gone.
             return self._refused(page, site, "redirected_home")
+        read = _reading(page, site, rest.behind(article), rest)
         async with self._turns[site.name]:
-            return await self._store(_reading(page, site, article))
+            return self._with_rest(await self._store(read), read)
+
+    async def _rest(
+        self, page: Page, site: Site, article: Article, known: ArticleState | None
+    ) -> Rest:
+        """Read the further pages of a story: as they are now, or else as they were last."""
+        archived = self._archived_further(known.article_id) if known else None
+
+        async def go_on(address: str, first: Page) -> Page | None:
+            found = await self.go_on(address, first, site) if self.go_on else None
+            if found is None and archived is not None:
+                return await archived(address, first)
+            return found
+
+        return await read_rest(page, article, read=self._pool.reader(site), go_on=go_on)
+
+    def _with_rest(self, outcome: Outcome, read: _Reading) -> Outcome:
+        """Give the further pages their verdicts too: by themselves they make nothing new."""
+        capture, first = outcome.capture, read.page.location
+        is_cut_short = read.article.next_page is not None
+        if is_cut_short:
+            self._ledger.distrust(read.page)
+        verdicts = [(one.page, Verdict.UNCHANGED.value) for one in read.rest.pages]
+        if read.rest.left is not None:
+            verdicts.append(read.rest.left)
+        for page, verdict in verdicts:
+            if page.continues == first.warc_record_id:  # else it is that of an earlier time
+                self._ledger.add_capture(replace(capture, page=page, verdict=verdict))
+        if capture.article_id:
+            keys = dict.fromkeys(key_of(one.page.url, read.site) for one in read.rest.pages)
+            self._ledger.add_aliases(first.warc_path, read.site.name, keys, capture.article_id)
+        return replace(outcome, is_cut_short=is_cut_short)
 
     def _unread(self, page: Page, site: Site) -> Outcome:
         if page.status == 304:
@@ -145,7 +193,7 @@ class Ingest:
             return set()
         if known is None or article is None:
             return set()
-        read = _reading(page, site, article)
+        read = _reading(page, site, article, NOTHING)
         claimed = read.canonical is not None and read.canonical not in {read.answered, read.asked}
         return {(site.name, str(read.canonical), known.article_id)} if claimed else set()
 
@@ -260,10 +308,17 @@ class Ingest:
         if page is None:
             return before.article
         try:
-            return await self._pool.extract(self._with_known_hints(page, read.site), read.site)
+            article = await self._pool.extract(self._with_known_hints(page, read.site), read.site)
         except ExtractionError as error:
             logger.warning("cannot read the last version again, its row is used: %s", error)
             return before.article
+        archived = self._archived_further(before.article_id)
+        reader = self._pool.reader(read.site)
+        rest = await read_rest(page, article, read=reader, go_on=archived)
+        return rest.behind(article)
+
+    def _archived_further(self, article_id: str) -> GoOn:
+        return archived_further(self._ledger, article_id, spool=self._spool)
 
     async def _with_lasting_hints(
         self, read: _Reading, before: Revision, comparable: Article
@@ -279,10 +334,11 @@ class Ingest:
         if hints == read.page.hints:
             return read.article
         try:
-            return await self._pool.extract(replace(read.page, hints=hints), read.site)
+            again = await self._pool.extract(replace(read.page, hints=hints), read.site)
         except ExtractionError as error:
             logger.warning("cannot be read again with its hints: %s", error)
             return read.article
+        return read.rest.behind(again)
 
     def _archived(self, revision: Revision) -> Page | None:
         place = (revision.location.warc_path, revision.location.warc_offset)
@@ -388,12 +444,13 @@ def _is_form_of(known: ArticleState, read: _Reading) -> bool:
     )
 
 
-def _reading(page: Page, site: Site, article: Article) -> _Reading:
+def _reading(page: Page, site: Site, article: Article, rest: Rest) -> _Reading:
     link = article.canonical_link
     return _Reading(
         page=page,
         site=site,
         article=article,
+        rest=rest,
         answered=key_of(page.url, site),
         asked=key_of(page.requested_url, site),
         canonical=named_key(link, site) if link else None,

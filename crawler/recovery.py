@@ -69,6 +69,7 @@ class Recovery:
         self._clock = clock
         self._at_once = at_once
         self._answers: dict[str, tuple[int, str | None]] | None = None
+        self._further: dict[tuple[str, str], RecordLocation] | None = None
 
     async def take_up(self) -> int:
         """Give every pending capture of dead runs its verdict; return how many there were.
@@ -138,7 +139,7 @@ class Recovery:
     @contextmanager
     def _asking_the_archive_first(self) -> Iterator[None]:
         """What a dead run had asked an old address, and archived, is not asked again."""
-        ask = self._ingest.ask
+        ask, go_on = self._ingest.ask, self._ingest.go_on
 
         async def asked(url: str, site: Site) -> tuple[int, str | None]:
             if self._answers is None:
@@ -147,14 +148,38 @@ class Recovery:
                 return answer
             return await ask(url, site) if ask else (0, None)
 
-        self._ingest.ask = asked
+        self._ingest.ask, self._ingest.go_on = asked, self._archived_further
         try:
             yield
         finally:
-            self._ingest.ask = ask
+            self._ingest.ask, self._ingest.go_on = ask, go_on
+
+    async def _archived_further(self, url: str, first: Page, _site: Site) -> Page | None:
+        """Return the page that a dead run had fetched to go on with a story."""
+        if self._further is None:
+            self._further = {
+                (page.continues, page.url): page.location
+                for page in self._pending_pages()
+                if page.continues is not None
+            }
+        place = self._further.get((first.location.warc_record_id, url))
+        if place is None:
+            return None
+        try:
+            page = read_page(self._ledger.lake.storage, place, spool=self._spool)
+        except ArchiveError as error:
+            logger.warning("a further page of a story cannot be read: %s", error)
+            return None
+        return page if page.status == 200 else None
 
     def _pending_answers(self) -> Iterator[tuple[str, tuple[int, str | None]]]:
         """Yield by address what articles' pages answered, of all that has no verdict yet."""
+        for page in self._pending_pages():
+            if page.kind is Kind.ARTICLE and page.status != 304:
+                target = page.headers.get("location")
+                yield page.url, (page.status, urljoin(page.url, target) if target else None)
+
+    def _pending_pages(self) -> Iterator[Page]:
         lake = self._ledger.lake
         sources: list[Path | str] = [
             *lake.uncommitted_warcs(),
@@ -162,10 +187,7 @@ class Recovery:
         ]
         for source in sources:
             with suppress(ArchiveError):  # whoever takes the file up says what is wrong with it
-                for page in read_pages(source, storage=lake.storage):
-                    if page.kind is Kind.ARTICLE and page.status != 304:
-                        target = page.headers.get("location")
-                        yield page.url, (page.status, urljoin(page.url, target) if target else None)
+                yield from read_pages(source, storage=lake.storage)
 
     async def _take_file(self, source: Path | str, warc_path: str, leases: ExitStack) -> int:
         ledger, taken, leased = self._ledger, 0, set[str]()
@@ -226,6 +248,9 @@ class Recovery:
             await self._take_article(page, site, turn)
             return
         await turn()
+        if page.kind is Kind.FURTHER:
+            self._take_further(page, site)
+            return
         if page.status == 200:
             self._ledger.remember(page)
         if page.kind is not Kind.ARTICLE or page.is_redirect:
@@ -234,6 +259,20 @@ class Recovery:
                 self._list_links(page)
         else:
             self._ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:unknown_site"))
+
+    def _take_further(self, page: Page, site: Site | None) -> None:
+        """Give a further page its verdict, where its story, which came before it, did not."""
+        if self._ledger.has_capture(page.location):
+            return
+        known = self._ledger.article_at(site.name, key_of(page.url, site)) if site else None
+        is_of_story = known is not None and page.status == 200
+        capture = Capture(
+            page=page,
+            verdict=str(Verdict.UNCHANGED if is_of_story else f"{Verdict.FAILED}:given_up"),
+            article_id=known.article_id if known else None,
+            revision=known.revision if known else None,
+        )
+        self._ledger.add_capture(capture)
 
     async def _take_article(self, page: Page, site: Site, turn: Turn) -> None:
         async def decide() -> None:
@@ -249,6 +288,8 @@ class Recovery:
             logger.exception("%s could not be read", page.url)
             self._ledger.add_capture(Capture(page=page, verdict=f"{Verdict.FAILED}:callback_error"))
         else:
+            if outcome.is_cut_short:
+                return  # what it lacks is asked for by the next crawl: its link stays pending
             self._close_link(page, site, outcome.capture)
 
     def _close_link(self, page: Page, site: Site, capture: Capture) -> None:

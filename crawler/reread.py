@@ -15,6 +15,7 @@ from crawler.addresses import key_of
 from crawler.differences import Tally, differing_columns
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
+from crawler.story_pages import GoOn, Rest, archived_further, read_rest
 from pipelines.archive import read_page
 from pipelines.errors import ArchiveError, ExtractionError, LakeError, SitrepError, StateError
 from pipelines.hints import merged_hints
@@ -189,12 +190,15 @@ class Rereader:
 
     async def _read_row(self, row: Revision, before: _Reading | None, tally: Tally) -> _Reading:
         page = read_page(self._ledger.lake.storage, row.location)
+        archived = archived_further(self._ledger, row.article_id)
         if page.payload_bytes and not page.body:
             raise ArchiveError("the body is not what its Content-Encoding says", where=page.url)
         tally.pages += 1
-        return await self._read_page(page, before, row.article)
+        return await self._read_page(page, before, row.article, archived)
 
-    async def _read_page(self, page: Page, before: _Reading | None, on_record: Article) -> _Reading:
+    async def _read_page(
+        self, page: Page, before: _Reading | None, on_record: Article, go_on: GoOn
+    ) -> _Reading:
         """Read a page with the hints that it was read with.
 
         Those are in the archive; but a source may have been heard between archiving and reading,
@@ -203,10 +207,15 @@ class Rereader:
         """
         tried: dict[Hints, Article] = {}
         best: tuple[int, Hints] | None = None
+        rest: Rest | None = None
         for hints in self._hints_of(page, before):
             if hints in tried:
                 continue
             article = await self._pool.extract(replace(page, hints=hints), self._site)
+            if rest is None:
+                read = self._pool.reader(self._site)
+                rest = await read_rest(page, article, read=read, go_on=go_on)
+            article = rest.behind(article)
             article = settled(before.article, article) if before else article
             tried[hints] = article
             distance = len(differing_columns(on_record, article))

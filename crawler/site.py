@@ -126,6 +126,7 @@ class Site(_Strict):
     article_url: str = ""
     hosts: tuple[str, ...] = ()
     delay: Duration = timedelta(seconds=2)
+    connections: int = Field(default=1, ge=1, le=16)
     max_age: OptionalDuration = None
     unverified: tuple[str, ...] = ()
     extract: ExtractRules = ExtractRules()

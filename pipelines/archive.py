@@ -209,6 +209,9 @@ def _page(record: warc.Record, following: warc.Record | None, *, path: str, file
             warc_record_id=record.id,
         ),
         imported_from=origins_of(said),
+        continues=said.get("continues"),
+        reserved=tuple(said.get("reserved", ())),
+        withheld=said.get("withheld"),
     )
 
 

@@ -58,6 +58,9 @@ class Exchange:
     hints: Hints = NO_HINTS
     revisit_of: RevisitOf | None = None
     imported_from: tuple[Origin, ...] = ()
+    continues: str | None = None
+    reserved: tuple[str, ...] = ()
+    withheld: str | None = None
 
 
 class WarcWriter:
@@ -181,6 +184,7 @@ def _response(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
         *revisit,
         ("Content-Type", "application/http; msgtype=response"),
         ("WARC-Payload-Digest", digest),
+        *([("WARC-Truncated", "unspecified")] if exchange.withheld else []),
     ]
     return warc.member(headers, _http_head(exchange) + (b"" if revisit else payload))
 
@@ -221,6 +225,12 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
     }
     if exchange.imported_from:
         said["imported_from"] = [asdict(origin) for origin in exchange.imported_from]
+    if exchange.continues:
+        said["continues"] = exchange.continues
+    if exchange.reserved:
+        said["reserved"] = exchange.reserved
+    if exchange.withheld:
+        said["withheld"] = exchange.withheld
     # Escaped, since a hint may hold half a character, which UTF-8 cannot.
     return warc.member(headers, json.dumps(said).encode())
 

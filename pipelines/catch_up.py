@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +19,7 @@ from pipelines import copy_rebuild
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
 from pipelines.model import Kind, Link, RecordLocation, Verdict
-from pipelines.schema import Row
+from pipelines.schema import Row, location_of
 from pipelines.sql import rows_of
 from pipelines.state import State, link_status
 from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState
@@ -151,9 +150,11 @@ def _read(captures: Iterable[Row], state: State, key_of: KeyOf) -> _Found:
         found.last_fetched[site] = row["fetched_at"]
         if row["status"] == 200:
             found.responses[site, url] = _response(row, found, known)
-        if row["kind"] != Kind.ARTICLE:
+        if row["kind"] == Kind.FURTHER:
+            _add_further(row, found, key_of)
+        elif row["kind"] != Kind.ARTICLE:
             if row["status"] == 200 and row["kind"] != Kind.ROBOTS:
-                found.sources[site, url] = _location(row)
+                found.sources[site, url] = location_of(row)
         elif row["verdict"] != Verdict.DISCOVERY:  # not on the way to where it was redirected
             _add_link(row, found, known, key_of)
     return found
@@ -170,9 +171,16 @@ def _response(row: Row, found: _Found, known: State | None) -> ResponseState:
         last_modified=row["last_modified"],
         payload_digest=row["payload_digest"],
         fetched_at=before.fetched_at if before and is_repeated else row["fetched_at"],
-        location=before.location if before and is_repeated else _location(row),
+        location=before.location if before and is_repeated else location_of(row),
         settled=row["kind"] == Kind.ARTICLE and row["verdict"] in _STORED,
     )
+
+
+def _add_further(row: Row, found: _Found, key_of: KeyOf) -> None:
+    """Have an article known by the addresses at which it goes on; nobody listed those."""
+    key = key_of(row["site"], row["url"])
+    if key is not None and row["article_id"] and row["verdict"] in _STORED:
+        found.aliases[row["site"], key] = row["article_id"]
 
 
 def _add_link(row: Row, found: _Found, known: State | None, key_of: KeyOf) -> None:
@@ -224,7 +232,3 @@ def _save(state: State, articles: Collection[ArticleState], found: _Found) -> No
 def _note(state: State, site: str, when: datetime) -> SiteState:
     before = state.site(site)
     return before if before.last_run else replace(before, last_run=when, last_success=when)
-
-
-def _location(row: Mapping[str, Any]) -> RecordLocation:
-    return RecordLocation(**{name: row[name] for name in RecordLocation.__dataclass_fields__})

@@ -36,6 +36,7 @@ from pipelines.schema import (
     Row,
     capture_row,
     relation_row,
+    reservation_row,
     revision_row,
     run_row,
 )
@@ -58,10 +59,15 @@ _STATISTICS = {
     "relations": ("recorded_at", "article_id"),
     "captures": ("warc_path", "warc_record_id"),
     "furniture": ("recorded_at", "site"),
+    "reservations": ("fetched_at", "site"),
     "runs": ("run_id",),
 }
 # What tells the rows of one record apart.
-_KEYS = {"revisions": ("warc_record_id", "extraction"), "captures": ("warc_record_id",)}
+_KEYS = {
+    "revisions": ("warc_record_id", "extraction"),
+    "reservations": ("warc_record_id",),
+    "captures": ("warc_record_id",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +202,7 @@ class Lake:
             sums.put(self.storage, _sums_name(warc_path), said)
 
     def commit(self, batch: Batch, *, now: datetime) -> datetime:
-        """Append what one WARC file gave: revisions, relations, captures, in that order.
+        """Append what one WARC file gave: revisions, relations, reservations, captures, in order.
 
         What a commit that was killed had appended already is left out. Returns `recorded_at`:
         `now`, or later than every time recorded here before.
@@ -209,6 +215,9 @@ class Lake:
             rows = {
                 "revisions": [revision_row(r, recorded_at=recorded_at) for r in batch.revisions],
                 "relations": [relation_row(r, recorded_at=recorded_at) for r in newest.values()],
+                "reservations": [
+                    reservation_row(c.page) for c in batch.captures if c.page.reserved
+                ],
                 "captures": [capture_row(c) for c in batch.captures],
             }
             times = [
@@ -319,6 +328,17 @@ class Lake:
         """
         rows = self._select("revisions", sql, wanted=article_ids, left_out=but_for)
         return {row["article_id"]: row for row in rows}
+
+    def further_pages(self, article_ids: Collection[str]) -> dict[str, list[Row]]:
+        """Return the captures of the pages at which articles go on, the earliest first."""
+        sql = """
+            SELECT t.* FROM t SEMI JOIN wanted ON article_id = wanted.id
+            WHERE kind = 'further' AND status = 200 ORDER BY fetched_at, warc_record_id
+        """
+        found: dict[str, list[Row]] = {}
+        for row in self._select("captures", sql, wanted=article_ids):
+            found.setdefault(row["article_id"], []).append(row)
+        return found
 
     def _select(self, table: str, sql: str, **ids: Collection[str]) -> list[Row]:
         """Return what `sql` gives of a table, `t`, and of lists of ids by their names."""

@@ -13,9 +13,9 @@ from datetime import datetime
 
 from pipelines.copy_index import CopyIndex
 from pipelines.lake import Lake
-from pipelines.model import Batch, Capture, Kind, Page, Relation, Revision
+from pipelines.model import Batch, Capture, Kind, Page, RecordLocation, Relation, Revision
 from pipelines.publish import publish
-from pipelines.schema import revision_of
+from pipelines.schema import location_of, revision_of
 from pipelines.state import State
 from pipelines.state_tables import ArticleState, LinkState, ResponseState
 
@@ -136,6 +136,26 @@ class Ledger:
             rows = self.lake.current([article_id], but_for=self._pending.keys())
             return revision_of(rows[article_id])
         return self._revisions[article_id]
+
+    def further_pages(self, article_id: str) -> list[tuple[str, RecordLocation]]:
+        """Return where the pages lie at which an article goes on, by address, in time order."""
+        rows = self.lake.further_pages([article_id]).get(article_id, [])
+        found = [(row["url"], location_of(row)) for row in rows]
+        fresh = [
+            capture.page
+            for pending in self._pending.values()
+            for capture in pending.captures
+            if capture.article_id == article_id and capture.page.kind is Kind.FURTHER
+        ]
+        fresh.sort(key=lambda page: page.fetched_at)
+        return [*found, *((page.url, page.location) for page in fresh)]
+
+    def has_capture(self, location: RecordLocation) -> bool:
+        """Tell whether a record has its verdict here, which is not yet committed."""
+        pending = self._pending.get(location.warc_path, _Pending())
+        return any(
+            one.page.location.warc_record_id == location.warc_record_id for one in pending.captures
+        )
 
     def link(self, site: str, url_key: str) -> LinkState | None:
         for pending in reversed(self._pending.values()):

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What an address is to its site, and so what is made of the response."""
 
     ARTICLE = "article"
+    FURTHER = "further"  # a page of an article after its first
     FEED = "feed"
     SITEMAP = "sitemap"
     LISTING = "listing"
@@ -85,7 +86,10 @@ class Page:
     `requested_url` is the address first asked for; `url` the one that answered, after redirects.
     Header names are lower-case. `payload_digest` and `payload_bytes` speak of the payload as it
     came over the wire, which is what the archive stores. `imported_from` is empty for what was
-    fetched here; of what was imported, the archive it came from last stands first.
+    fetched here; of what was imported, the archive it came from last stands first. `continues` is
+    the record of the first page of the article that this is a further page of. `reserved` has what
+    its publisher reserves (`noarchive`, `tdm`, …), `withheld` that for which its payload was not
+    kept.
     """
 
     site: str
@@ -102,6 +106,9 @@ class Page:
     payload_bytes: int
     location: RecordLocation
     imported_from: tuple[Origin, ...] = ()
+    continues: str | None = None
+    reserved: tuple[str, ...] = ()
+    withheld: str | None = None
 
     @property
     def is_redirect(self) -> bool:
@@ -131,7 +138,8 @@ class Article:
     """What the extractor read from a page. Every field is null or empty where it is not known.
 
     `refusal` says why the pipeline will not store it (`soft_404`, `too_short`, …), or is None.
-    `canonical_link` is the page's own rel=canonical, absolute, not yet believed.
+    `canonical_link` is the page's own rel=canonical, absolute, not yet believed. `next_page` is
+    where the story goes on, when that is not in the body.
     `content_hash` is `pipelines.fingerprint.content_hash` of the body.
     """
 
@@ -140,6 +148,7 @@ class Article:
     publisher: str | None = None
     country: str | None = None
     canonical_link: str | None = None
+    next_page: str | None = None
     headline: str | None = None
     description: str | None = None
     authors: tuple[str, ...] = ()

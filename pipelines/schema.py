@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.model import (
     Article,
     Capture,
+    Page,
     RecordLocation,
     RelatedLink,
     Relation,
@@ -176,11 +177,23 @@ FURNITURE = pa.schema(
     ]
 )
 
+RESERVATIONS = pa.schema(
+    [
+        _field("warc_record_id", pa.string()),
+        _field("site", pa.string()),
+        _field("url", pa.string()),
+        _field("fetched_at", TIME),
+        _field("reserved", _STRINGS),
+        _field("withheld", pa.string()),
+    ]
+)
+
 TABLES = {
     "revisions": REVISIONS,
     "relations": RELATIONS,
     "captures": CAPTURES,
     "furniture": FURNITURE,
+    "reservations": RESERVATIONS,
     "runs": RUNS,
 }
 
@@ -238,6 +251,17 @@ def capture_row(capture: Capture) -> Row:
     }
 
 
+def reservation_row(page: Page) -> Row:
+    return {
+        "warc_record_id": page.location.warc_record_id,
+        "site": page.site,
+        "url": page.url,
+        "fetched_at": page.fetched_at,
+        "reserved": list(page.reserved),
+        "withheld": page.withheld,
+    }
+
+
 def relation_row(relation: Relation, *, recorded_at: datetime) -> Row:
     return {
         "article_id": relation.article_id,
@@ -284,6 +308,11 @@ def revision_of(row: Mapping[str, Any]) -> Revision:
             warc_record_id=row["warc_record_id"],
         ),
     )
+
+
+def location_of(row: Mapping[str, Any]) -> RecordLocation:
+    """Return where the record lies that a row of `captures` is of."""
+    return RecordLocation(**{name: row[name] for name in RecordLocation.__dataclass_fields__})
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
+from pipelines.host_state import HostState, hosts
 from pipelines.lease import FileLease, Lease, Session, SessionLease
 from pipelines.model import Verdict
 from pipelines.shingles import PARAMETERS
@@ -111,7 +112,7 @@ class State:
         self._engine.dispose()
 
     def clear(self) -> None:
-        """Forget everything but whose state it is."""
+        """Forget what the lake tells again; whose state it is, and what hosts asked for, stays."""
         with self.transaction() as transaction:
             for table in (
                 tables.copy_keys,
@@ -297,6 +298,10 @@ class State:
         rows = self.select(sa.select(tables.sites).where(tables.sites.c.site == site))
         return SiteState(**rows[0]) if rows else SiteState(site=site)
 
+    def host(self, host: str) -> HostState:
+        rows = self.select(sa.select(hosts).where(hosts.c.host == host))
+        return HostState(**rows[0]) if rows else HostState(host=host)
+
     def count_articles(self) -> int:
         count = sa.select(sa.func.count().label("n")).select_from(tables.articles)
         return int(self.select(count)[0]["n"])
@@ -384,6 +389,9 @@ class Transaction:
 
     def put_site(self, site: SiteState) -> None:
         self.put(tables.sites, [asdict(site)])
+
+    def put_host(self, host: HostState) -> None:
+        self.put(hosts, [asdict(host)])
 
     def empty(self, table: sa.Table) -> None:
         self._connection.execute(sa.delete(table))

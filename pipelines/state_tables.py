@@ -23,7 +23,7 @@ LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
 LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
 
 
-class _UtcTime(sa.TypeDecorator[datetime]):
+class UtcTime(sa.TypeDecorator[datetime]):
     """A time as ISO 8601 text in UTC, which sorts as it should and which every database keeps."""
 
     impl = sa.String(32)
@@ -95,8 +95,8 @@ links = sa.Table(
     sa.Column("listed", _ListedJson, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("article_id", sa.String(64)),
-    sa.Column("first_seen", _UtcTime, nullable=False),
-    sa.Column("last_fetched", _UtcTime),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("last_fetched", UtcTime),
     sa.Index("links_by_status", "site", "status"),
 )
 # One row an address that was answered, whatever it was: what a conditional GET needs, and where
@@ -109,7 +109,7 @@ responses = sa.Table(
     sa.Column("etag", sa.Text),
     sa.Column("last_modified", sa.Text),
     sa.Column("payload_digest", sa.String(128), nullable=False),
-    sa.Column("fetched_at", _UtcTime, nullable=False),
+    sa.Column("fetched_at", UtcTime, nullable=False),
     sa.Column("warc_path", sa.Text, nullable=False),
     sa.Column("warc_offset", sa.BigInteger, nullable=False),
     sa.Column("warc_length", sa.BigInteger, nullable=False),
@@ -128,9 +128,9 @@ articles = sa.Table(
     sa.Column("word_count", sa.Integer, nullable=False),
     sa.Column("cluster_id", sa.String(64), nullable=False),
     sa.Column("cluster_relation", sa.String(16), nullable=False),
-    sa.Column("date_published", _UtcTime),
+    sa.Column("date_published", UtcTime),
     sa.Column("date_published_precision", sa.String(16)),
-    sa.Column("first_seen", _UtcTime, nullable=False),
+    sa.Column("first_seen", UtcTime, nullable=False),
     sa.Column("number", sa.Integer),  # by which `copy_keys` knows it
     sa.Index("articles_by_number", "number"),
     sa.Index("articles_by_text_seen", "content_hash", "first_seen", "article_id"),
@@ -174,8 +174,8 @@ sites = sa.Table(
     "sites",
     metadata,
     sa.Column("site", sa.String(128), primary_key=True),
-    sa.Column("last_run", _UtcTime),
-    sa.Column("last_success", _UtcTime),
+    sa.Column("last_run", UtcTime),
+    sa.Column("last_success", UtcTime),
     sa.Column("last_error", sa.Text),
 )
 

@@ -128,6 +128,7 @@ _KNOWN_FROM = {
     "relations": "recorded_at",
     "captures": "fetched_at",
     "furniture": "recorded_at",
+    "reservations": "fetched_at",
     "runs": "started_at",
 }
 _BASES = {"revisions": "revisions_all"}

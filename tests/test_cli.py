@@ -35,17 +35,9 @@ from pipelines.model import (
 from pipelines.publish import publish
 from pipelines.schema import ARTICLES
 from tests.installation import Installation, install
+from tests.verbs import command_of, verbs
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-
-
-def verbs(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Return the words of every command under `group`, those of `sites` included."""
-    found: list[tuple[str, ...]] = []
-    for name, command in group.commands.items():
-        here = (*path, name)
-        found += verbs(command, here) if isinstance(command, click.Group) else [here]
-    return found
 
 
 VERBS = verbs(cli)
@@ -109,10 +101,7 @@ def test_help_names_every_verb_with_what_it_does(here: Installation) -> None:
 def test_help_of_a_verb_says_what_it_does_and_explains_each_option(
     words: tuple[str, ...],
 ) -> None:
-    command: click.Command = cli
-    for word in words:
-        assert isinstance(command, click.Group)
-        command = command.commands[word]
+    command = command_of(cli, *words)
     context = click.Context(command, info_name=" ".join(words))
     assert command.get_short_help_str(200)
     for option in (one for one in command.params if isinstance(one, click.Option)):

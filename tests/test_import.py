@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
 
 from pipelines.archive import read_page
 from pipelines.lease import FileLease
 from pipelines.storage import LocalStorage
 from pipelines.warc import sha1
+from tests.captures import Captures
 from tests.installation import Installation
 from tests.living_site import Entry, LivingSite, Story, page, paragraphs, settle_in, story
-
-HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
 
 @pytest.fixture
@@ -36,44 +32,6 @@ def site() -> Iterator[LivingSite]:
 @pytest.fixture
 def installation(tmp_path: Path, site: LivingSite) -> Installation:
     return settle_in(tmp_path, site)
-
-
-class Captures:
-    """A WARC file as warcio, and so many tools, write it."""
-
-    def __init__(self, *, gzip: bool = True, version: str = "WARC/1.0"):
-        self.bytes = io.BytesIO()
-        self.writer = WARCWriter(self.bytes, gzip=gzip, warc_version=version)
-
-    def add(
-        self,
-        url: str,
-        body: bytes,
-        *,
-        at: str = "2024-05-06T09:00:00Z",
-        status: str = "200 OK",
-        headers: Sequence[tuple[str, str]] = HTML,
-        kind: str = "response",
-        warc: dict[str, str] | None = None,
-    ) -> str:
-        http = StatusAndHeaders(status, list(headers), protocol="HTTP/1.1")
-        record = self.writer.create_warc_record(
-            url,
-            kind,
-            payload=io.BytesIO(body),
-            http_headers=http if kind in {"response", "revisit"} else None,
-            warc_headers_dict={"WARC-Date": at, **(warc or {})},
-        )
-        self.writer.write_record(record)
-        record_id: str = record.rec_headers.get_header("WARC-Record-ID")
-        return record_id
-
-    def story(self, site: LivingSite, one: Story, *, at: str = "2024-05-06T09:00:00Z") -> str:
-        return self.add(site.url(one.path), page(one, site.url()), at=at)
-
-    def save(self, path: Path) -> Path:
-        path.write_bytes(self.bytes.getvalue())
-        return path
 
 
 def edited(n: int) -> Story:

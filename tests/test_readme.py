@@ -16,6 +16,7 @@ import pytest
 from crawler.cli import cli
 from crawler.register import Register
 from crawler.settings import PREFIX, Settings
+from tests.verbs import command_of, verbs
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -43,15 +44,6 @@ def commands(*, internet: bool) -> list[str]:
 
 def named(snippet: Snippet) -> str:
     return f"{snippet[0].name}: {snippet[1].splitlines()[0]}"
-
-
-def verbs(group: click.Group, path: str = "") -> list[str]:
-    """Return the words of every command under `group`, those of `sites` included."""
-    found: list[str] = []
-    for name, command in group.commands.items():
-        here = f"{path} {name}".strip()
-        found += verbs(command, here) if isinstance(command, click.Group) else [here]
-    return found
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -111,7 +103,7 @@ def test_command_that_needs_the_internet_is_one_that_the_program_takes(line: str
     command: click.Command = cli
     rest = words[1:]
     while isinstance(command, click.Group):
-        command, rest = command.commands[rest[0]], rest[1:]
+        command, rest = command_of(command, rest[0]), rest[1:]
     # Parsing asks for nothing: an option or a value that is not taken raises here.
     parsed = command.make_context(" ".join(words), list(rest)).params
     sites = parsed.get("names") or ([parsed["name"]] if parsed.get("name") else [])
@@ -169,7 +161,7 @@ def test_sql_of_a_document_gives_rows_of_the_demos_lake(
 def test_every_verb_stands_in_the_readmes_table_and_no_other() -> None:
     table = README[README.index("| verb | does |") : README.index("## Settings")]
     rows = re.findall(r"^\| `([a-z ]+?)(?: [^a-z`][^`]*)?` \|", table, re.MULTILINE)
-    assert sorted(rows) == sorted(verbs(cli))
+    assert sorted(rows) == sorted(map(" ".join, verbs(cli)))
 
 
 def test_options_named_in_the_readmes_table_exist() -> None:
@@ -177,10 +169,7 @@ def test_options_named_in_the_readmes_table_exist() -> None:
     for words, rest in re.findall(
         r"^\| `([a-z ]+?)(?: [^a-z`][^`]*)?` \|(.*)$", table, re.MULTILINE
     ):
-        command: click.Command = cli
-        for word in words.split():
-            assert isinstance(command, click.Group)
-            command = command.commands[word]
+        command = command_of(cli, *words.split())
         taken = {flag for option in command.params for flag in option.opts}
         assert set(re.findall(r"`(--[a-z-]+)", rest)) <= taken
 

@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import click
 
-from crawler import offline
 from crawler.addresses import keys_of
 from crawler.commands.common import Context, verb
 from pipelines.doctor import Finding, examine
@@ -31,6 +30,8 @@ def doctor(context: Context, *, rebuild: bool) -> int:
     warnings alone exit 0.
     """
     if rebuild:
+        from crawler import offline  # the whole crawler, which a look does without
+
         offline.rebuild(context.settings)
     findings = [*_site_files(context), *_examined(context)]
     failed = any(one.level == "error" for one in findings)

@@ -29,7 +29,7 @@ def query(context: Context, *, sql: str, as_of: datetime | None) -> None:
     """Ask the lake in SQL (DuckDB).
 
     Views: articles, revisions, revisions_all, captures, relations, clusters, edits,
-    removed_blocks, runs. All times are in UTC.
+    removed_blocks, furniture, reservations, runs. All times are in UTC.
 
     \b
     sitrep query "SELECT site, headline, date_published FROM articles ORDER BY 3 DESC LIMIT 10"

@@ -9,7 +9,7 @@ from crawler.extraction.prune import Furniture
 from crawler.site import Site
 
 # Raise it with every change after which a page may come out otherwise.
-EXTRACTOR_VERSION = 2
+EXTRACTOR_VERSION = 3
 NO_RULES = "0" * 12
 
 

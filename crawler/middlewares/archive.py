@@ -67,4 +67,5 @@ def _exchange(request: Request, response: Response, run: Run) -> Exchange:
         redirected_from=tuple(meta.get("redirect_urls", ())),
         hints=meta.get("hints", NO_HINTS),
         revisit_of=run.revisit_of(site.name, response.url),
+        continues=meta.get("continues"),
     )

@@ -16,6 +16,7 @@ class BoundsMiddleware:
         site: Site = request.meta["site"]
         if site.owns(request.url):
             return
-        if request.meta["kind"] is not Kind.ARTICLE and site.names_host_of(request.url):
+        is_source = request.meta["kind"] not in {Kind.ARTICLE, Kind.FURTHER}
+        if is_source and site.names_host_of(request.url):
             return
         raise NotAskedError("foreign_host", f"leads to {request.url}, no host of this site")

@@ -73,6 +73,7 @@ class NewsSpider(scrapy.Spider):
         self.outcomes: dict[str, Outcome | str] = {}
         self._asked_sources: set[tuple[str, str]] = set()
         run.ingest.ask = self._ask
+        run.ingest.go_on = self._go_on
         run.on_stop = self._stop
         self.queues = {
             site.name: LinkQueue(
@@ -219,7 +220,7 @@ class NewsSpider(scrapy.Spider):
                 _request_of(response), f"http_{page.status}", _status_line(page), status="failed"
             )
             return
-        if page.status == 200 and not page.payload_bytes:
+        if page.status == 200 and not page.payload_bytes and not page.withheld:
             self.run.settle(page, f"{Verdict.FAILED}:empty")
             line = "the body is empty"
             self._count_failure(_request_of(response), "empty", line, status="failed")
@@ -230,6 +231,10 @@ class NewsSpider(scrapy.Spider):
             # Nothing is wrong with the page: its link stays, and the next run asks again.
             self.run.settle(page, f"{Verdict.FAILED}:interrupted")
             self.run.stop(error)
+            return
+        except NotAskedError:  # of a further page of it: the same
+            self.run.ledger.distrust(page)
+            self.run.settle(page, f"{Verdict.FAILED}:interrupted")
             return
         except Exception:
             self.run.settle(page, f"{Verdict.FAILED}:callback_error")
@@ -349,6 +354,32 @@ class NewsSpider(scrapy.Spider):
         target = page.headers.get("location")
         return page.status, response.urljoin(target) if target else None
 
+    async def _go_on(self, url: str, first: Page, site: Site) -> Page | None:
+        """Fetch a further page of a story. Raises NotAskedError when the run ends before that."""
+        if site.name not in self.queues:
+            return None
+        request = self._request(url, Kind.FURTHER, site, callback=None, errback=None)
+        request.meta.update(dont_redirect=True, continues=first.location.warc_record_id)
+        try:
+            response = await self.crawler.engine.download_async(request)
+        except NotAskedError as error:
+            if error.reason == INTERRUPTED:
+                raise
+            logger.warning("%s: the story ends there: %s", url, error)
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever the reason, what there is of the story is kept
+            logger.warning("%s gave no answer: the story ends there (%s)", url, error)
+            return None
+        page: Page = response.meta["page"]
+        if page.status == 200 and page.body:
+            return page
+        if page.withheld:
+            self.run.settle(page, f"{Verdict.REFUSED}:reserved_{page.withheld}")
+        elif not page.is_redirect:
+            reason = "empty" if page.status == 200 else f"http_{page.status}"
+            self.run.settle(page, f"{Verdict.FAILED}:{reason}")
+        return None
+
     # Requests
 
     def _request(
@@ -368,6 +399,7 @@ class NewsSpider(scrapy.Spider):
             "requested_url": url,
             "download_slot": site.name,
             "conditional": conditional and not self.plan.is_dry,
+            "by_name": bool(self.plan.urls),
         }
         if link is not None:
             meta |= {"link": link, "hints": link.hints}

@@ -217,7 +217,8 @@ def _known(connection: duckdb.DuckDBPyConnection, key_of: KeyOf | None) -> _Know
     if key_of is not None:
         captures = connection.execute(
             f"""SELECT DISTINCT site, url, requested_url FROM captures
-                WHERE article_id IS NOT NULL AND kind = 'article' AND verdict IN {_STORED}"""  # noqa: S608 - our own
+                WHERE article_id IS NOT NULL AND kind IN ('article', 'further')
+                  AND verdict IN {_STORED}"""  # noqa: S608 - our own
         )
         for site, *urls in iter(captures.fetchone, None):
             keys = [key_of(site, url) for url in urls]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from crawler.extraction import extract
+from crawler.extraction.looking import Told, look_at
 from crawler.site import ExtractRules, Site
 
 URL = "https://harbour.example/2026/11/convoy-leaves-port/"
@@ -248,6 +250,24 @@ def test_picture_or_script_of_eleven_megabytes_hides_no_story(long: str) -> None
 )
 def test_what_cannot_be_read_has_a_name(html: bytes, refusal: str) -> None:
     assert extract(html, URL).refusal == refusal
+
+
+@pytest.mark.parametrize("code", ["20260230", "2a2a", "2a", "00efbfbf", "zz"])
+def test_code_that_hides_no_address_leaves_the_story_whole(code: str) -> None:
+    link = f'<a class="__cf_email__" data-cfemail="{code}">[email&#160;protected]</a>'
+    assert body_of(page(*map(p, STORY), f"<p>{link}</p>")).startswith(CLEAN)
+
+
+@pytest.mark.parametrize(
+    "href", ["//[", "http://[::1", "https://gazette\u2100example/x", "http://]"]
+)
+def test_link_to_no_address_fails_no_page(href: str) -> None:
+    html = between(f'<p><a href="{href}">A title of another story</a></p><ul><li>{href}</li></ul>')
+    assert all(paragraph in body_of(html) for paragraph in STORY)
+    told = Told(
+        headline=HEADLINE, article_body=CLEAN, fetched_at=datetime(2026, 11, 17, tzinfo=UTC)
+    )
+    assert look_at(html, URL, told=told) is not None
 
 
 def test_nuls_between_letters_and_scripts_in_both_directions_leave_the_story_whole() -> None:
