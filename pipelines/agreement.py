@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.shingles import is_sign, word_hash
+from pipelines.shingles import is_among, is_sign, word_hash
 
 Codes = npt.NDArray[np.uint32]
 
@@ -43,7 +43,9 @@ def coded(written: Sequence[str]) -> tuple[Codes, Writing]:
         names = np.ones(len(written), np.bool_)
     else:
         # What begins a sentence is no name for it, if it is written small elsewhere.
-        names = _have(looked_at, _CAPITAL) & ~np.isin(hashed, hashed[_have(looked_at, _SMALL)])
+        names = _have(looked_at, _CAPITAL) & ~is_among(
+            hashed, np.sort(hashed[_have(looked_at, _SMALL)])
+        )
         names |= numbers
     return (hashed << np.uint32(2)) | (names * NAME) | (numbers * NUMBER), writing
 

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.agreement import NAME, NUMBER, Codes, Writing, coded
-from pipelines.shingles import SHINGLE, SIGNS_A_WORD, Hashes, grams, sampled, words
-
-Mask = npt.NDArray[np.bool_]
+from pipelines.shingles import SHINGLE, SIGNS_A_WORD, Hashes, Mask, grams, is_among, sampled, words
 
 # Under this many words of its own a text is not compared: walls, notices and captions are alike.
 MIN_WORDS = 40
@@ -262,16 +259,6 @@ def standing(text: Text, where: Text) -> Mask:
     there = where.sorted_runs if where.n == n else np.sort(grams(where.hashes, n))
     gap = _GAP * SIGNS_A_WORD if n > SHORT_RUN else _GAP
     return closed(spread(is_among(runs, there), n, len(text.codes)), gap)
-
-
-def is_among(hashes: Hashes, there: Hashes) -> Mask:
-    """Tell of each hash whether it is in `there`, which is sorted."""
-    if not len(there) or not len(hashes):
-        return np.zeros(len(hashes), np.bool_)
-    at = np.searchsorted(there, hashes)
-    at[at == len(there)] = 0
-    found: Mask = there[at] == hashes
-    return found
 
 
 def spread(hits: Mask, n: int, length: int) -> Mask:

@@ -19,14 +19,13 @@ from pipelines.copies import (
     Own,
     Text,
     closed,
-    is_among,
     is_copy,
     likeness,
     spread,
 )
 from pipelines.copy_tables import Lead, lead_to, leads, put_keys, put_texts, texts
 from pipelines.lake import Lake
-from pipelines.shingles import SHINGLE, Hashes
+from pipelines.shingles import SHINGLE, Hashes, is_among
 from pipelines.state import State, Transaction
 from pipelines.state_tables import ArticleState
 

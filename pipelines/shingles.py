@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
 
 # Raised with anything here or in `agreement` that changes a key or a code: those of two versions
 # do not meet, so an index of another version is made anew.
@@ -104,3 +106,13 @@ def sampled(shingles: Hashes) -> list[int]:
     low = (kept & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
     keys: list[int] = low.tolist()
     return list(dict.fromkeys(keys))
+
+
+def is_among(hashes: npt.NDArray[Any], there: npt.NDArray[Any]) -> Mask:
+    """Tell of each hash whether it is in `there`, which is sorted."""
+    if not len(there) or not len(hashes):
+        return np.zeros(len(hashes), np.bool_)
+    at = np.searchsorted(there, hashes)
+    at[at == len(there)] = 0
+    found: Mask = there[at] == hashes
+    return found
