@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.scoring import Counts, Reading, score, summarise
 from pipelines.model import Article, RemovedBlock
+from tests.pipelines.copy_texts import LANGUAGES
 
 CHECKOUT = Path(__file__).parents[1]
 # The benchmarks are scripts, which find each other beside themselves.
@@ -299,6 +300,35 @@ def test_lake_benchmark_finds_what_it_put_in() -> None:
     assert steps["one by id"]["rows"] == steps["Lake.current"]["rows"] == 1
     assert steps["new since"]["rows"] == 400
     assert steps["pandas, a month"]["rows"] > 0
+
+
+@pytest.mark.parametrize("batch", ["2", "200"])
+def test_dedup_benchmark_tells_copies_in_a_file_of_texts(tmp_path: Path, batch: str) -> None:
+    told = LANGUAGES["en"].text
+    texts = [told, f"PORT ELLERY (Wire) — {told}", told, LANGUAGES["tr"].text, told + " More soon."]
+    urls = [f"https://s{n}.example/story-{n}/" for n in range(4)]
+    urls.append(urls[0] + "?utm_source=feed")
+    rows = [
+        {"id": n, "url": url, "site": url[8:18], "title": "", "text": text}
+        for n, (url, text) in enumerate(zip(urls, texts, strict=True))
+    ]
+    file, out = tmp_path / "texts.parquet", tmp_path / "out.jsonl"
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    run("dedup.py", str(file), "--assignments", str(out), "--batch", batch)
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["id"] for one in found] == [0, 1, 2, 3, 4]
+    relations = ["original", "near", "exact", "original", "revision"]
+    assert [one["relation"] for one in found] == relations
+    assert len({one["cluster_id"] for one in found}) == 2
+
+
+def test_dedup_benchmark_measures_an_index() -> None:
+    _, said = run("dedup.py", "--scale", "2000", "--new", "50")
+    [scale] = said["scale"]
+    assert scale["copies"] == 10
+    assert scale["copies_found"] >= 9
+    assert scale["bytes_an_article"] > 0
+    assert scale["cpu_seconds"] > 0
 
 
 def test_memory_benchmark_crawls_every_page() -> None:

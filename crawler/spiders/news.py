@@ -305,10 +305,10 @@ class NewsSpider(scrapy.Spider):
         self.outcomes[url] = outcome
 
     def _count_unseated(self, outcome: Outcome) -> None:
-        """Count a copy of this run that was taken for the original until an earlier one came."""
-        copy = outcome.unseated
-        if copy is not None and copy.first_seen >= self.run.report.started_at:
-            self.run.report.site(copy.site).counts["duplicates"] += 1
+        """Count copies of this run that were taken for originals until an earlier one came."""
+        for copy in outcome.unseated:
+            if copy.first_seen >= self.run.report.started_at:
+                self.run.report.site(copy.site).counts["duplicates"] += 1
 
     def _count_failure(
         self, request: Request, reason: str, error: str, *, status: LinkStatus | None
