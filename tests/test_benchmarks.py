@@ -312,3 +312,19 @@ def test_no_hostile_page_takes_more_than_its_length_asks_for() -> None:
     assert len(said["pages"]) > 20
     assert max(row["growth"] for row in said["pages"]) < 8
     assert said["two_megabytes_seconds"] < 5
+
+
+def test_url_benchmark_fails_for_a_false_merge_and_only_counts_what_it_missed(
+    tmp_path: Path,
+) -> None:
+    tracked, missed, merged = (
+        ("same", "https://post.example/a-b", "https://post.example/a-b?utm_source=x"),
+        ("same", "https://post.example/a-b", "https://post.example/a-b?edition=7"),
+        ("diff", "https://post.example/a-b", "https://post.example/a-b?fbclid=7"),
+    )
+    file = tmp_path / "pairs.tsv"
+    for pairs, right, status in (([tracked], 1, 0), ([tracked, missed], 1, 0), ([merged], 0, 1)):
+        lines = ["label\turl_a\turl_b\tcase", *("\t".join([*pair, "own"]) for pair in pairs)]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        exit_status, said = run("urls.py", str(file), check=False)
+        assert (exit_status, said["right"], said["pairs"]) == (status, right, len(pairs))
