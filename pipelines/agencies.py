@@ -112,24 +112,24 @@ _SHORT = "|".join(re.escape(form) for form in _BY_FORM if len(form) <= 4)
 ANY_MARK = f"{_SHORT}|(?i:{_LONG})|" + "|".join(map(re.escape, _BY_HOST))
 
 # As in: "KYIV, March 3 (Reuters) - ", "BERLIN (dpa/AFP) — ".
-_BRACKETED = re.compile(
+_BRACKETED = (
     rf"[^\n]{{0,90}}?[(\[/（【](?P<form>{_FORM})(?:[/+,][^()\n]{{1,24}})?[)\]/）】]\s*[-–—_:]"
 )
 # As in: "МОСКВА, 3 марта. /ТАСС/. ", "KYIV. May 3 (Ukrinform). ".
-_STOPPED = re.compile(rf"[^\n]{{0,60}}?[(/](?P<form>{_FORM})[)/]\.\s")
+_STOPPED = rf"[^\n]{{0,60}}?[(/](?P<form>{_FORM})[)/]\.\s"
 # As in: "(서울=연합뉴스) ", "【共同】".
-_FIRST = re.compile(rf"[(（【](?:[^()\n]{{1,20}}=)?(?P<form>{_FORM})[)）】]")
+_FIRST = rf"[(（【](?:[^()\n]{{1,20}}=)?(?P<form>{_FORM})[)）】]"
 # As in: "МОСКВА, 3 мар - РИА Новости. ", "القاهرة - رويترز: ".
-_DASHED = re.compile(rf"[^\n.]{{2,50}}[-–—]\s?(?P<form>{_FORM})\s?(?:[.:،]|[-–—]\s)")
+_DASHED = rf"[^\n.]{{2,50}}[-–—]\s?(?P<form>{_FORM})\s?(?:[.:،]|[-–—]\s)"
 # As in: "新华社北京3月3日电".
-_CHINESE = re.compile(rf"[(（【]?(?P<form>{_FORM})[^\n。，]{{1,24}}[电電]")
+_CHINESE = rf"[(（【]?(?P<form>{_FORM})[^\n。，]{{1,24}}[电電]"
 _HEADS = (_BRACKETED, _STOPPED, _FIRST, _DASHED, _CHINESE)
 
 _SOURCE = (
     r"source|quelle|fuente|fonte|źródło|πηγή|источник|джерело|kaynak|المصدر|来源|來源|출처|bron"
 )
 # The last line: "Source: Reuters", "(ANSA)", "© AFP", or at its end "… said. (dpa)"
-_SIGNED = re.compile(
+_SIGNED = (
     rf"(?:(?i:{_SOURCE})\s*[:：]\s*|©\s*(?:\d{{4}}\s+)?|^[-–—]\s*|^)(?P<form>{_FORM})\.?\s*$"
     rf"|[(\[（/](?P<bracketed>{_FORM})[)\]）/]\.?\s*$"
 )
@@ -138,6 +138,10 @@ _AROUND_NAME = re.compile(
     r"(?i)^(?:by|von|par|por|di|the|from|από)\s+"
     r"|\s+(?:staff|news|newsroom|wire|agency|reporter|writers?|in \w+)$"
 )
+
+
+# Whoever makes the views pays for these only when a query asks for an agency.
+_compiled = cache(re.compile)
 
 
 def credit_of(
@@ -170,7 +174,7 @@ def agency_of_host(host: str) -> str | None:
 
 
 def _in_head(head: str) -> str | None:
-    matches = (pattern.match(head.lstrip()) for pattern in _HEADS)
+    matches = (_compiled(pattern).match(head.lstrip()) for pattern in _HEADS)
     return next((match["form"] for match in matches if match and _stands_alone(match)), None)
 
 
@@ -183,7 +187,7 @@ def _stands_alone(match: re.Match[str]) -> bool:
 
 def _in_tail(tail: str) -> str | None:
     lines = tail.rstrip().splitlines()
-    match = _SIGNED.search(lines[-1]) if lines else None
+    match = _compiled(_SIGNED).search(lines[-1]) if lines else None
     return (match["form"] or match["bracketed"]) if match else None
 
 

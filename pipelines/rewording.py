@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cache
 
 from pipelines.fingerprint import normalised
 from pipelines.number_words import figures, is_figure
@@ -14,12 +15,14 @@ from pipelines.sentences import Sentence, sentences
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # A sign of Chinese or Japanese; a figure; a word, "F-35" and "п'ять" too; a mark.
-_WORD = re.compile(
+_WORD = (
     rf"[{_CJK}]"
     r"|\d+(?:[.,'٬٫]\d+)*(?: \d{3}(?!\d))*"
     rf"|(?:(?![{_CJK}])\w)(?:(?![{_CJK}])\w|['-](?=\w))*"
     r"|[^\w\s]"
 )
+# Whoever makes the views pays for these only when a query asks for an edit.
+_compiled = cache(re.compile)
 _HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+")
 # Names are gathered from this much of a text, and a sentence that is longer is no sentence.
 MOST_CHARACTERS = 50_000
@@ -29,7 +32,7 @@ MANY_WORDS = 2_000
 
 def words_of(text: str) -> list[str]:
     """Return words, figures and marks; "twenty-five" is three of them, "F-35" one."""
-    return [piece for word in _WORD.findall(normalised(text)) for piece in _pieces(word)]
+    return [piece for word in _compiled(_WORD).findall(normalised(text)) for piece in _pieces(word)]
 
 
 def _pieces(word: str) -> list[str]:
@@ -122,13 +125,13 @@ class Rewording:
         return len(was) == len(now) and all(map(_is_misspelt, was, now))
 
 
-_NO_SPACE = re.compile(
+_NO_SPACE = (
     rf" (?=[.,;:!?%)\]])|(?<=[(\[$€£]) |(?<=[{_CJK}]) (?=[{_CJK}])|(?<=\w) (?=-)|(?<=-) (?=\w)"
 )
 
 
 def _shown(words: Sequence[str]) -> str:
-    return _NO_SPACE.sub("", " ".join(words))
+    return _compiled(_NO_SPACE).sub("", " ".join(words))
 
 
 # --- names ------------------------------------------------------------------------------------
