@@ -78,23 +78,28 @@ _STEPS = {
                     )) END AS credit
         FROM dated
     """,  # noqa: S608 - made of our own numbers and patterns
+    # What is made of two stories is a member in name alone: it is neither's original, nor first.
     "credited": """
-        SELECT * EXCLUDE (credit), credit.agency AS agency, coalesce(credit.is_own, false) AS is_own
+        SELECT * EXCLUDE (credit), credit.agency AS agency,
+               coalesce(credit.is_own, false) AS is_own,
+               size > 1 AND cluster_relation = 'composite' AS is_composite
         FROM placed
     """,
     "counted": """
         SELECT *,
-               min(latest) OVER whole AS first_known,
-               len(list_distinct(list(site) OVER (PARTITION BY cluster, agency))) AS naming_sites,
-               min(earliest) OVER (PARTITION BY cluster, agency) AS named_since
-        FROM credited WINDOW whole AS (PARTITION BY cluster)
+               coalesce(min(latest) FILTER (NOT is_composite) OVER whole,
+                        min(latest) OVER whole) AS first_known,
+               len(list_distinct(list(site) OVER naming)) AS naming_sites,
+               min(earliest) OVER naming AS named_since
+        FROM credited
+        WINDOW whole AS (PARTITION BY cluster), naming AS (PARTITION BY cluster, agency)
     """,
     # The agency that most sites name; of two, the one that was named first.
     "named": """
-        SELECT *, earliest <= first_known AS may_be_first,
-               first_value(agency) OVER (
+        SELECT *, earliest <= first_known AND NOT is_composite AS may_be_first,
+               first_value(CASE WHEN NOT is_composite THEN agency END) OVER (
                    PARTITION BY cluster
-                   ORDER BY agency IS NULL, naming_sites DESC, named_since, agency
+                   ORDER BY is_composite, agency IS NULL, naming_sites DESC, named_since, agency
                ) AS cluster_agency
         FROM counted
     """,
@@ -103,7 +108,7 @@ _STEPS = {
     "owned": """
         SELECT *,
                is_own AND agency = cluster_agency AND earliest <= coalesce(
-                   min(latest) FILTER (agency IS DISTINCT FROM cluster_agency)
+                   min(latest) FILTER (agency IS DISTINCT FROM cluster_agency AND NOT is_composite)
                        OVER (PARTITION BY cluster), earliest
                ) IS TRUE AS is_agencys,
                coalesce(bool_or(is_own AND agency = cluster_agency)
@@ -113,7 +118,8 @@ _STEPS = {
     "ranked": """
         SELECT *, row_number() OVER (
             PARTITION BY cluster
-            ORDER BY coalesce(is_agencys, false) DESC, may_be_first DESC, word_count DESC,
+            ORDER BY is_composite, coalesce(is_agencys, false) DESC, may_be_first DESC,
+                     word_count DESC,
                      cluster_relation = 'original' DESC, first_seen, article_id
         ) AS place
         FROM owned

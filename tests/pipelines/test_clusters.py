@@ -257,6 +257,19 @@ def test_chinese_copies_are_compared_sign_by_sign(desk: Desk) -> None:
     assert 0.7 < member["coverage"] < 1.0
 
 
+def test_what_turned_out_to_be_made_of_two_stories_is_no_ones_original(desk: Desk) -> None:
+    digest = desk.take("digest", at="2024-07-01T07:00", body=f"{OWN} {TEXT}", authors=("AFP",))
+    desk.take("report", at="2024-07-01T08:00")
+    desk.relate(digest, digest, relation="composite", same_as=None)
+    one = desk.cluster()
+    assert _told(one, "cluster_id", "original_site", "first_sites", "source") == (
+        digest, "report", ["report"], "Report",
+    )  # fmt: skip
+    assert _told(one["member_articles"][0], "site", "relation") == (
+        "digest", "composite",
+    )  # fmt: skip
+
+
 # --- clusters that turn out to be one -----------------------------------------------------------
 
 
