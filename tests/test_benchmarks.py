@@ -301,6 +301,14 @@ def test_lake_benchmark_finds_what_it_put_in() -> None:
     assert steps["pandas, a month"]["rows"] > 0
 
 
+def test_views_benchmark_asks_of_clusters_and_edits() -> None:
+    _, said = run("views.py", "--rows", "700", "--characters", "300")
+    found = {name: one["rows"] for name, one in said["questions"].items()}
+    assert found["the viral one"] == found["count the shared"] == 1
+    assert found["everything"] == 201
+    assert found["figures changed"] > 0
+
+
 def test_memory_benchmark_crawls_every_page() -> None:
     _, said = run("memory.py", "--pages", "30", "--every", "0.1")
     assert (said["pages"], said["exit_status"]) == (30, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -310,6 +311,28 @@ def test_what_was_known_then_has_the_members_and_the_original_of_then(desk: Desk
     assert _told(desk.cluster(), "original_site", "members", "source") == ("early", 2, "Reuters")
     assert desk.clusters(as_of=desk.now) == desk.clusters()
     assert desk.clusters(as_of=NOON - timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "reads"),
+    [
+        ("count(*)", set()),
+        ("cluster_id, members, sites, first_sites, first_published", set()),
+        ("source, original_headline", {"credit"}),
+        ("independent_sources", {"credit", "shared"}),
+        ("member_articles", {"credit", "shared"}),
+    ],
+)
+def test_texts_are_read_only_where_a_query_asks_for_what_they_say(
+    desk: Desk, asked: str, reads: set[str]
+) -> None:
+    """To count clusters must not take as long as to compare all their texts."""
+    desk.take("one", at="2024-07-01T09:00")
+    with connect(desk.lake) as connection:
+        sql = f"EXPLAIN (FORMAT json) SELECT {asked} FROM clusters WHERE members > 1"
+        [(_, plan)] = connection.execute(sql).fetchall()
+    assert {name for name in ("credit", "shared") if re.search(rf"\b{name}\b", plan)} == reads
+    assert ("article_body" in plan) == bool(reads)
 
 
 def test_a_story_with_five_hundred_copies_is_told_at_once(desk: Desk, batch_of: BatchOf) -> None:

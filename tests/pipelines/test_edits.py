@@ -277,6 +277,24 @@ def test_before_and_after_follow_from_each_other_by_what_is_told(
     assert sorted([*kept, *come]) == sorted(after)
 
 
+_ANYTHING = st.text(max_size=80) | st.text(
+    alphabet="Ab1. ,-'\"“”«»;？。三十百いπ.χΆ٣ثة\u0301\u200f\n", max_size=80
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(_ANYTHING, _ANYTHING, st.sampled_from([None, "en", "de", "fr", "ar", "zh", "it", "xx"]))
+def test_no_two_texts_are_beyond_it_and_each_change_has_a_kind(
+    before: str, after: str, language: str | None
+) -> None:
+    was = Telling(headline=before, description=after, article_body=before, in_language=language)
+    now = Telling(headline=after, description=before, article_body=after, in_language=language)
+    found = changes_between(was, now)
+    assert all(one.kinds and set(one.kinds) <= set(KINDS) for one in found)
+    assert all(one.before is not None or one.after is not None for one in found)
+    assert changes_between(was, was) == ()
+
+
 def test_an_article_of_a_million_words_and_one_without_an_end_are_compared_in_time() -> None:
     long = " ".join(
         f"The crew of hull {n} left the quay at dawn on day {n}." for n in range(20_000)
