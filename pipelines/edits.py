@@ -68,10 +68,8 @@ def changes_between(
     >>> one.kinds, one.words_before, one.words_after
     (('numbers',), ('Three',), ('Five',))
     """
-    known = Known.of(
-        (before.article_body, after.article_body),
-        language=after.in_language or before.in_language,
-    )
+    language = (after.in_language or before.in_language or "").partition("-")[0]
+    known = Known((before.article_body, after.article_body), language)
     found: list[Change] = []
     for part in ("headline", "description", "body", "authors", "date", "access"):
         if parts is None or part in parts:

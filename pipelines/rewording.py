@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, cached_property
 
 from pipelines.fingerprint import normalised
 from pipelines.number_words import figures, is_figure
@@ -41,27 +41,27 @@ def _pieces(word: str) -> list[str]:
     return re.split(r"(-)", word) if is_plain else [word]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Known:
     """What is known of both texts when one sentence is looked at: the language, and the names."""
 
+    texts: tuple[str | None, ...]
     language: str
-    # In lower case: words that have a capital in mid-sentence, and never a small letter.
-    names: frozenset[str]
 
-    @classmethod
-    def of(cls, texts: Sequence[str | None], *, language: str | None) -> Known:
-        base = (language or "").partition("-")[0]
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """In lower case: words that have a capital in mid-sentence, and never a small letter."""
         names: set[str] = set()
         small: set[str] = set()
-        for text in texts:
+        for text in self.texts:
             for sentence in sentences((text or "")[:MOST_CHARACTERS]):
                 words = words_of(sentence.text)
                 small |= {word for word in words if word.islower()}
-                names |= {
-                    _bare(w) for at, w in enumerate(words) if _is_plainly_name(words, at, base)
-                }
-        return cls(base, frozenset(names - small))
+                named = (
+                    at for at in range(len(words)) if _is_plainly_name(words, at, self.language)
+                )
+                names |= {_bare(words[at]) for at in named}
+        return frozenset(names - small)
 
 
 _Span = tuple[int, int]
@@ -149,16 +149,19 @@ _BEFORE_A_HEAD = frozenset("':-([")
 
 
 def _is_name(words: Sequence[str], at: int, known: Known, is_headline: bool) -> bool:
-    if _bare(words[at]) in known.names:
-        return words[at][0].isupper()
+    word = words[at]
+    if word.islower() or is_figure(word, language=known.language):
+        return False
     # A headline may have a capital to every word, or be all of capitals.
-    return not is_headline and _is_plainly_name(words, at, known.language)
+    if not is_headline and _is_plainly_name(words, at, known.language):
+        return True
+    return word[0].isupper() and _bare(word) in known.names
 
 
 def _is_plainly_name(words: Sequence[str], at: int, language: str) -> bool:
     """Tell whether a word is a name by its capitals alone, wherever else it stands."""
     word = words[at]
-    if not word[0].isalpha() or _bare(word) in _CALENDAR:
+    if word.islower() or not word[0].isalpha() or _bare(word) in _CALENDAR:
         return False
     if any(c.isupper() or c.isdigit() for c in word[1:]):
         return True

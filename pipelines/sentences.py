@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -26,15 +26,17 @@ def sentences(text: str | None) -> list[Sentence]:
 
 
 def _sentences_of(line: str) -> Iterator[Sentence]:
-    is_quoted = _quoted(line)
+    is_quoted = _quoted(line) if _OPENS.search(line) else None
     start = 0
     for end in [*_ends(line), len(line)]:
         if text := line[start:end].strip():
-            said = "".join(
-                c if is_quoted[at] else " " for at, c in enumerate(line[start:end], start)
-            )
-            yield Sentence(text, " ".join(said.split()))
+            yield Sentence(text, _said(line, start, end, is_quoted) if is_quoted else "")
         start = end
+
+
+def _said(line: str, start: int, end: int, is_quoted: Sequence[bool]) -> str:
+    said = (line[at] if is_quoted[at] else " " for at in range(start, end))
+    return " ".join("".join(said).split())
 
 
 # --- where a sentence ends --------------------------------------------------------------------
@@ -150,6 +152,8 @@ _BEGINNERS = _words(
 
 # Which marks close what each opens; „so“, »so« and ”so” are German, Danish and Swedish.
 _CLOSED_BY = {"“": "”", "„": "“”", "«": "»", "»": "«", '"': '"', "”": "”", "「": "」", "『": "』"}
+
+_OPENS = re.compile(f"[{''.join(_CLOSED_BY)}]")
 
 
 def _quoted(line: str) -> list[bool]:
