@@ -331,6 +331,14 @@ def test_dedup_benchmark_measures_an_index() -> None:
     assert scale["cpu_seconds"] > 0
 
 
+def test_views_benchmark_asks_of_clusters_and_edits() -> None:
+    _, said = run("views.py", "--rows", "700", "--characters", "300")
+    found = {name: one["rows"] for name, one in said["questions"].items()}
+    assert found["the viral one"] == found["count the shared"] == 1
+    assert found["everything"] == 201
+    assert found["figures changed"] > 0
+
+
 def test_memory_benchmark_crawls_every_page() -> None:
     _, said = run("memory.py", "--pages", "30", "--every", "0.1")
     assert (said["pages"], said["exit_status"]) == (30, 0)
@@ -342,3 +350,19 @@ def test_no_hostile_page_takes_more_than_its_length_asks_for() -> None:
     assert len(said["pages"]) > 20
     assert max(row["growth"] for row in said["pages"]) < 8
     assert said["two_megabytes_seconds"] < 5
+
+
+def test_url_benchmark_fails_for_a_false_merge_and_only_counts_what_it_missed(
+    tmp_path: Path,
+) -> None:
+    tracked, missed, merged = (
+        ("same", "https://post.example/a-b", "https://post.example/a-b?utm_source=x"),
+        ("same", "https://post.example/a-b", "https://post.example/a-b?edition=7"),
+        ("diff", "https://post.example/a-b", "https://post.example/a-b?fbclid=7"),
+    )
+    file = tmp_path / "pairs.tsv"
+    for pairs, right, status in (([tracked], 1, 0), ([tracked, missed], 1, 0), ([merged], 0, 1)):
+        lines = ["label\turl_a\turl_b\tcase", *("\t".join([*pair, "own"]) for pair in pairs)]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        exit_status, said = run("urls.py", str(file), check=False)
+        assert (exit_status, said["right"], said["pairs"]) == (status, right, len(pairs))
