@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,16 @@ def _batches(story: Story, batch_of: BatchOf) -> list[Batch]:
         )
 
     return [
-        batch_of(f"r-{n}", [story(n), story(n, extraction=2)], relations=[relation(n)])
+        _reserving(batch_of(f"r-{n}", [story(n), story(n, extraction=2)], relations=[relation(n)]))
         for n in range(COMMITS)
     ]
+
+
+def _reserving(batch: Batch) -> Batch:
+    """Return a batch whose first page reserves something."""
+    first, *rest = batch.captures
+    page = replace(first.page, reserved=("noarchive",))
+    return replace(batch, captures=(replace(first, page=page), *rest))
 
 
 @pytest.fixture(scope="module")
