@@ -33,7 +33,7 @@ LONG_AGO = 30 * 86_400
 
 
 # Four stories are too few to learn from.
-UNUSED = "furniture"
+UNUSED = {"furniture", "reservations"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def test_it_says_what_it_did_and_the_doctor_has_nothing_to_say(crawled, user):
     assert said["keep"] == "10d"
     assert [one["table"] for one in said["tables"]] == list(TABLES)
     for one in said["tables"]:
-        if one["table"] == UNUSED:
+        if one["table"] in UNUSED:
             assert one["files_before"] == 0
             continue
         files = list((user.folder / "lake" / one["table"]).glob("*.parquet"))
@@ -198,7 +198,8 @@ def _told(installation: Installation) -> list[list[Any]]:
 def test_a_lake_in_a_bucket_is_compacted_likewise(cloud, store):
     before = _told(cloud)
     said = {one["table"]: one for one in cloud.json("compact")["tables"]}
-    assert said.pop(UNUSED)["files_after"] == 0
+    for name in UNUSED:
+        assert said.pop(name)["files_after"] == 0
     assert {one["files_after"] for one in said.values()} == {1}
     assert said["revisions"]["files_before"] == 3
     assert _told(cloud) == before
