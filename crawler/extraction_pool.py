@@ -25,6 +25,7 @@ from functools import lru_cache
 from multiprocessing import forkserver, resource_tracker
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool
 
@@ -64,8 +65,17 @@ class ExtractionPool:
         self._workers = workers
         self._timeout_seconds = timeout_seconds
         self._pool = _new_pool(workers)
-        self._room = asyncio.Semaphore(PAGES_A_WORKER * workers)
+        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
+        self._rooms = WeakKeyDictionary()
         self._furniture: dict[str, tuple[Furniture, bytes]] = {}
+
+    @property
+    def _room(self) -> asyncio.Semaphore:
+        """What waits for a worker, of one event loop: the workers outlive the loop they serve."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._rooms:
+            self._rooms[loop] = asyncio.Semaphore(PAGES_A_WORKER * self._workers)
+        return self._rooms[loop]
 
     def know(self, furniture: Mapping[str, Furniture]) -> None:
         """Have the pages of sites, by name, read with what is known of their furniture."""

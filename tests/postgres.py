@@ -54,7 +54,9 @@ def fresh_database(url: str, name: str) -> str:
 @contextmanager
 def _server(binaries: Path, data: Path) -> Iterator[str]:
     # initdb refuses root; Debian's package brings a user for it.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    # It lies where a user's path does not always lead.
+    runuser = shutil.which("runuser") or "/usr/sbin/runuser"
+    as_user = [runuser, "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(data, "postgres")
     port = _free_port()

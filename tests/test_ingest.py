@@ -436,8 +436,7 @@ def test_copies_that_were_cut_or_reworded_join_are_counted_and_stay_what_they_ar
 def test_a_site_that_names_one_canonical_for_every_page_has_articles_of_their_own(site, desk):
     stories = [story(n, canonical=site.url("/2024/05/story-1/")) for n in range(1, 7)]
     site.put(*stories)
-    for one in stories:
-        desk.fetch(site, one.path)
+    desk.fetch(site, *(one.path for one in stories))
     assert len({row["article_id"] for row in desk.articles}) == len(stories)
     assert {row["cluster_relation"] for row in desk.articles} == {"original"}
 

@@ -36,7 +36,7 @@ LAKE = "news/lake"
 # What names a run, a time or a place in the archive; and which of a cluster came first is chance.
 _OWN = {
     "first_seen", "last_seen", "fetched_at", "recorded_at", "replaced_at", "warc_path",
-    "warc_offset", "warc_length", "warc_record_id", "run_id", "cluster_id",
+    "warc_offset", "warc_length", "warc_record_id", "run_id", "cluster_id", "previous_fetched_at",
 }  # fmt: skip
 TABLES = ("articles", "revisions_all", "relations", "captures", "edits", "removed_blocks")
 EVERYTHING = " UNION ALL ".join(

@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 from warcio.archiveiterator import ArchiveIterator
 
 from tests.installation import Installation
+from tests.living_site import LivingSite, settle_in, story
 
 Rows = dict[str, tuple[Any, ...]]
 NAMES = (
@@ -189,9 +190,15 @@ def test_the_archive_holds_no_record_without_a_row(crawled):
     assert sorted(found) == sorted(known)
 
 
-def test_a_body_that_came_again_is_stored_once(crawled):
-    lake = crawled.folder / "lake"
-    rows = crawled.rows("SELECT * FROM captures WHERE status IN (200, 304) ORDER BY fetched_at")
+def test_a_body_that_came_again_is_stored_once(tmp_path):
+    with LivingSite() as site:
+        site.put(story(1), story(2))
+        user = settle_in(tmp_path, site)
+        user.crawl(site.name)
+        site.put(story(2, headline="Story number 2 is told once more"))
+        user.json("recrawl", site.url(story(1).path), site.url(story(2).path))
+    lake = user.folder / "lake"
+    rows = user.rows("SELECT * FROM captures WHERE status IN (200, 304) ORDER BY fetched_at")
     seen: dict[str, str] = {}
     kinds = set()
     for row in rows:
