@@ -108,9 +108,7 @@ class Desk:
         site = revision.article.site or ""
         started = time.process_time()
         found = deduplicated(self.ledger, revision, site=site, current=known)
-        own = next((one for one in found.relations if one.article_id == revision.article_id), None)
-        state = _state(revision, known, own)
-        put_down(self.ledger, batch, revision, state, found)
+        state, _ = put_down(self.ledger, batch, revision, found, site=site, current=known)
         self.cpu_seconds += time.process_time() - started
         self.ledger.add_aliases(batch, site, [revision.canonical_url], revision.article_id)
         self.relations += found.relations
@@ -126,25 +124,6 @@ def _article(row: dict[str, Any]) -> Article:
         word_count=len(row["text"].split()),
         content_hash=content_hash(row["text"]),
         extractor="benchmark",
-    )
-
-
-def _state(revision: Revision, known: ArticleState | None, own: Relation | None) -> ArticleState:
-    before = (
-        (known.cluster_id, known.cluster_relation) if known else (revision.article_id, "original")
-    )
-    cluster_id, relation = (own.cluster_id, own.relation) if own else before
-    return ArticleState(
-        article_id=revision.article_id,
-        site=revision.article.site or "",
-        canonical_url=revision.canonical_url,
-        url=revision.article.url,
-        revision=revision.revision,
-        content_hash=revision.article.content_hash,
-        word_count=revision.article.word_count,
-        cluster_id=cluster_id,
-        cluster_relation=relation,
-        first_seen=revision.first_seen,
     )
 
 

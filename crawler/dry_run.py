@@ -49,9 +49,8 @@ class DryRun(Run):
             return Outcome(capture=Capture(page=page, verdict=verdict), error=f"HTTP {page.status}")
         if page.withheld:
             verdict = f"{Verdict.REFUSED}:reserved_{page.withheld}"
-            return Outcome(
-                capture=Capture(page=page, verdict=verdict), error=f"refused: {page.withheld}"
-            )
+            error = f"refused: reserved_{page.withheld}"
+            return Outcome(capture=Capture(page=page, verdict=verdict), error=error)
         article = await self._read(page, site)
         self.articles[page.requested_url] = article
         bare = replace(page, body=b"")
@@ -66,7 +65,8 @@ class DryRun(Run):
         read = self.pool.reader(None if site.name in self.unclaimed else site)
 
         async def go_on(address: str, first: Page) -> Page | None:
-            return await self.ingest.go_on(address, first, site) if self.ingest.go_on else None
+            fetch = self.ingest.reader.go_on
+            return await fetch(address, first, site) if fetch else None
 
         article = await read(page)
         rest = await read_rest(page, article, read=read, go_on=go_on)

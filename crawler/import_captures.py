@@ -46,7 +46,7 @@ class Importer:
         self._further: set[int] = set()
         self._waiting: dict[int, FileReport] = {}
         run.ingest.ask = self._ask
-        run.ingest.go_on = self._go_on
+        run.ingest.reader.go_on = self._go_on
 
     def note_known(self) -> None:
         """See what the lake holds already: the same address, at that time, with those bytes."""

@@ -20,13 +20,12 @@ from crawler.addresses import key_of, named_key
 from crawler.extraction.further_pages import is_further_page
 from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
-from crawler.story_pages import NOTHING, GoOn, Rest, archived_further, read_rest
-from pipelines.archive import read_page
+from crawler.story_pages import NOTHING, Rest
+from crawler.story_reader import StoryReader
 from pipelines.deduplicate import deduplicated, put_down
-from pipelines.errors import ArchiveError, ExtractionError
-from pipelines.hints import merged_hints
+from pipelines.errors import ExtractionError
 from pipelines.ledger import Ledger
-from pipelines.model import Article, Capture, Page, Relation, Revision, Verdict
+from pipelines.model import Article, Capture, Page, Revision, Verdict
 from pipelines.revise import (
     article_id,
     changes,
@@ -48,8 +47,6 @@ MOVED = frozenset({301, 308})
 
 # Asks an old address once: the status it answers with, and where it points when that is a redirect.
 Ask = Callable[[str, Site], Awaitable[tuple[int, str | None]]]
-# Gives the page at an address at which the story of a first page goes on, archived, or None.
-GoOnAt = Callable[[str, Page, Site], Awaitable[Page | None]]
 # Returns when it is a page's turn to be decided on.
 Turn = Callable[[], Awaitable[None]]
 
@@ -103,10 +100,8 @@ class Ingest:
         spool: Path | None = None,
     ):
         self._ledger = ledger
-        self._pool = pool
-        self._spool = spool
+        self.reader = StoryReader(ledger, pool, spool=spool)
         self.ask = ask
-        self.go_on: GoOnAt | None = None
         # Two pages of one story, read at the same time, must not both be new.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -121,17 +116,18 @@ class Ingest:
         if page.withheld is not None:
             await turn()
             return self._refused(page, site, f"reserved_{page.withheld}")
-        page = self._with_known_hints(page, site)
+        page = self.reader.with_known_hints(page, site)
         known = self._known(page, site)
         if known is not None and is_further_page(page.url, of=known.url):
             await turn()
             return self._closed(page, Verdict.UNCHANGED, known)
         try:
-            article = await self._pool.extract(page, site)
+            article = await self.reader.read(page, site)
         except ExtractionError as error:
             await turn()
             return self._failed(page, site, error.message.split()[0], error.message)
-        rest = await self._rest(page, site, article, known)
+        known_as = known.article_id if known else None
+        rest = await self.reader.rest(page, site, article, article_id=known_as)
         await turn()
         if article.refusal is not None:
             return self._refused(page, site, article.refusal)
@@ -141,20 +137,6 @@ class Ingest:
         read = _reading(page, site, rest.behind(article), rest)
         async with self._turns[site.name]:
             return self._with_rest(await self._store(read), read)
-
-    async def _rest(
-        self, page: Page, site: Site, article: Article, known: ArticleState | None
-    ) -> Rest:
-        """Read the further pages of a story: as they are now, or else as they were last."""
-        archived = self._archived_further(known.article_id) if known else None
-
-        async def go_on(address: str, first: Page) -> Page | None:
-            found = await self.go_on(address, first, site) if self.go_on else None
-            if found is None and archived is not None:
-                return await archived(address, first)
-            return found
-
-        return await read_rest(page, article, read=self._pool.reader(site), go_on=go_on)
 
     def _with_rest(self, outcome: Outcome, read: _Reading) -> Outcome:
         """Give the further pages their verdicts too: by themselves they make nothing new."""
@@ -188,7 +170,7 @@ class Ingest:
         """
         known = self._ledger.article_at(site.name, key_of(page.url, site))
         try:
-            article = await self._pool.extract(page, site) if known else None
+            article = await self.reader.read(page, site) if known else None
         except ExtractionError:
             return set()
         if known is None or article is None:
@@ -196,10 +178,6 @@ class Ingest:
         read = _reading(page, site, article, NOTHING)
         claimed = read.canonical is not None and read.canonical not in {read.answered, read.asked}
         return {(site.name, str(read.canonical), known.article_id)} if claimed else set()
-
-    def _with_known_hints(self, page: Page, site: Site) -> Page:
-        link = self._ledger.link(site.name, key_of(page.requested_url, site))
-        return replace(page, hints=merged_hints(link.link.hints, page.hints)) if link else page
 
     # What gives no article
 
@@ -248,7 +226,7 @@ class Ingest:
             return replace(self._closed(read.page, Verdict.UNCHANGED, known), is_older=True)
         if _is_form_of(known, read):
             return self._unchanged(read, known)
-        comparable = await self._like_with_like(before, read)
+        comparable = await self.reader.like(read.article, before, read.site)
         if self._is_other_story(read, comparable):
             return self._new(read)
         return await self._again(read, known, before, comparable, is_moved=moved is not None)
@@ -298,56 +276,6 @@ class Ingest:
         # A removed story that redirects elsewhere does not become what stands there.
         return tells_otherwise(before, read.article)
 
-    # What it was, and what it is
-
-    async def _like_with_like(self, before: Revision, read: _Reading) -> Article:
-        """Return the article as it was, read by the extractor that reads it now."""
-        if before.article.extractor == read.article.extractor:
-            return before.article
-        page = self._archived(before)
-        if page is None:
-            return before.article
-        try:
-            article = await self._pool.extract(self._with_known_hints(page, read.site), read.site)
-        except ExtractionError as error:
-            logger.warning("cannot read the last version again, its row is used: %s", error)
-            return before.article
-        archived = self._archived_further(before.article_id)
-        reader = self._pool.reader(read.site)
-        rest = await read_rest(page, article, read=reader, go_on=archived)
-        return rest.behind(article)
-
-    def _archived_further(self, article_id: str) -> GoOn:
-        return archived_further(self._ledger, article_id, spool=self._spool)
-
-    async def _with_lasting_hints(
-        self, read: _Reading, before: Revision, comparable: Article
-    ) -> Article:
-        """Return the article, read again with the hints of its last version when those are gone.
-
-        A recrawl comes without them, an address may be listed no more: neither is an edit.
-        """
-        if not set(changes(comparable, read.article)) - {"body", "access"}:
-            return read.article
-        old = self._archived(before)
-        hints = merged_hints(old.hints, read.page.hints) if old else read.page.hints
-        if hints == read.page.hints:
-            return read.article
-        try:
-            again = await self._pool.extract(replace(read.page, hints=hints), read.site)
-        except ExtractionError as error:
-            logger.warning("cannot be read again with its hints: %s", error)
-            return read.article
-        return read.rest.behind(again)
-
-    def _archived(self, revision: Revision) -> Page | None:
-        place = (revision.location.warc_path, revision.location.warc_offset)
-        try:
-            return read_page(self._ledger.lake.storage, place, spool=self._spool)
-        except (ArchiveError, OSError) as error:
-            logger.warning("the bytes of %s cannot be read: %s", revision.article.url, error)
-            return None
-
     # What becomes of it
 
     def _new(self, read: _Reading) -> Outcome:
@@ -379,7 +307,9 @@ class Ingest:
         *,
         is_moved: bool,
     ) -> Outcome:
-        article = await self._with_lasting_hints(read, before, comparable)
+        article = await self.reader.with_lasting_hints(
+            read.page, read.site, read.article, read.rest, before=before, comparable=comparable
+        )
         read = replace(read, article=article)
         if change := changes(comparable, article):
             revision = next_revision(
@@ -412,9 +342,7 @@ class Ingest:
     ) -> Outcome:
         path, name = read.page.location.warc_path, read.site.name
         found = deduplicated(self._ledger, revision, site=name, current=known)
-        own = next((one for one in found.relations if one.article_id == revision.article_id), None)
-        state = _article_state(revision, read.site, known=known, new=own)
-        unseated = put_down(self._ledger, path, revision, state, found)
+        state, unseated = put_down(self._ledger, path, revision, found, site=name, current=known)
         self._add_names(read, revision.article_id)
         logger.info("%s %s: %s (revision %d)", state.site, verdict, state.url, state.revision)
         return replace(self._closed(read.page, verdict, state), unseated=unseated)
@@ -454,29 +382,4 @@ def _reading(page: Page, site: Site, article: Article, rest: Rest) -> _Reading:
         answered=key_of(page.url, site),
         asked=key_of(page.requested_url, site),
         canonical=named_key(link, site) if link else None,
-    )
-
-
-def _article_state(
-    revision: Revision, site: Site, *, known: ArticleState | None, new: Relation | None
-) -> ArticleState:
-    if new is not None:
-        cluster_id, relation = new.cluster_id, new.relation
-    elif known is not None:
-        cluster_id, relation = known.cluster_id, known.cluster_relation
-    else:
-        cluster_id, relation = revision.article_id, "original"
-    return ArticleState(
-        article_id=revision.article_id,
-        site=site.name,
-        canonical_url=revision.canonical_url,
-        url=revision.article.url,
-        revision=revision.revision,
-        content_hash=revision.article.content_hash,
-        word_count=revision.article.word_count,
-        cluster_id=cluster_id,
-        cluster_relation=relation,
-        date_published=revision.article.date_published,
-        date_published_precision=revision.article.date_published_precision,
-        first_seen=revision.first_seen,
     )

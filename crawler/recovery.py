@@ -32,7 +32,7 @@ from pipelines.lease import Lease
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Kind, Page, RecordLocation, Verdict
 from pipelines.spool import OPEN_SUFFIX, claim_dead
-from pipelines.state import link_status
+from pipelines.state_tables import link_status
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,8 @@ class Recovery:
     @contextmanager
     def _asking_the_archive_first(self) -> Iterator[None]:
         """What a dead run had asked an old address, and archived, is not asked again."""
-        ask, go_on = self._ingest.ask, self._ingest.go_on
+        reader = self._ingest.reader
+        ask, go_on = self._ingest.ask, reader.go_on
 
         async def asked(url: str, site: Site) -> tuple[int, str | None]:
             if self._answers is None:
@@ -148,11 +149,11 @@ class Recovery:
                 return answer
             return await ask(url, site) if ask else (0, None)
 
-        self._ingest.ask, self._ingest.go_on = asked, self._archived_further
+        self._ingest.ask, reader.go_on = asked, self._archived_further
         try:
             yield
         finally:
-            self._ingest.ask, self._ingest.go_on = ask, go_on
+            self._ingest.ask, reader.go_on = ask, go_on
 
     async def _archived_further(self, url: str, first: Page, _site: Site) -> Page | None:
         """Return the page that a dead run had fetched to go on with a story."""

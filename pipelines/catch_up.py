@@ -21,8 +21,8 @@ from pipelines.ledger import Ledger
 from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.schema import Row, location_of
 from pipelines.sql import rows_of
-from pipelines.state import State, link_status
-from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState
+from pipelines.state import State
+from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState, link_status
 from pipelines.views import DERIVE, connect
 from pipelines.warc import place_in_time
 

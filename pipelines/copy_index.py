@@ -26,8 +26,9 @@ from pipelines.copies import (
 from pipelines.copy_tables import Lead, lead_to, leads, put_keys, put_texts, texts
 from pipelines.lake import Lake
 from pipelines.shingles import SHINGLE, Hashes, is_among
-from pipelines.state import State, Transaction
+from pipelines.state import State
 from pipelines.state_tables import ArticleState
+from pipelines.transaction import Transaction
 
 # A key that so many clusters of one site have is that site's; one that so many have at all is
 # a figure of speech.

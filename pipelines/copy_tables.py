@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from pipelines.state import State, Transaction
+from pipelines.state import State
 from pipelines.state_tables import ArticleState, articles, copy_keys, copy_texts, number_of
+from pipelines.transaction import Transaction
 
 # Copies come within days. Of what is older the text is read from the lake.
 TEXTS_KEPT = 10_000

@@ -6,9 +6,10 @@ import re
 from functools import lru_cache
 
 from pipelines.fingerprint import tokens
+from pipelines.scripts import UNSPACED
 
 # Signs of scripts that put no space between words are words here.
-_SIGN = "[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+_SIGN = f"[{UNSPACED}]"
 _UNSPACED = re.compile(_SIGN)
 _SIGN_OR_WORD = re.compile(rf"{_SIGN}|(?:(?!{_SIGN}).)+")
 # Words in a row that two texts must share; a single one stands in any text.

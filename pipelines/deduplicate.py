@@ -55,17 +55,51 @@ def deduplicated(
 
 
 def put_down(
-    ledger: Ledger, batch: str, revision: Revision, article: ArticleState, found: Deduplicated
-) -> tuple[ArticleState, ...]:
-    """Give a version and what follows from it to the ledger; return who was an original till now.
+    ledger: Ledger,
+    batch: str,
+    revision: Revision,
+    found: Deduplicated,
+    *,
+    site: str,
+    current: ArticleState | None,
+) -> tuple[ArticleState, tuple[ArticleState, ...]]:
+    """Give a version and what follows from it to the ledger.
 
-    `article` is the article as it is known from now on.
+    Returns the article as it is known from now on, and those that were originals until it came.
     """
+    own = [one for one in found.relations if one.article_id == revision.article_id]
+    others = [one for one in found.relations if one not in own]
+    article = _known_as(revision, site=site, current=current, own=own[0] if own else None)
     ledger.add_revision(revision, article=article, relations=found.relations)
     if found.keys is not None:
         ledger.copies.keep(batch, article, found.text, keys=found.keys)
-    others = [one for one in found.relations if one.article_id != article.article_id]
-    return tuple(_unseated(ledger, batch, others))
+    return article, tuple(_unseated(ledger, batch, others))
+
+
+def _known_as(
+    revision: Revision, *, site: str, current: ArticleState | None, own: Relation | None
+) -> ArticleState:
+    if own is not None:
+        cluster_id, relation = own.cluster_id, own.relation
+    elif current is not None:
+        cluster_id, relation = current.cluster_id, current.cluster_relation
+    else:
+        cluster_id, relation = revision.article_id, "original"
+    article = revision.article
+    return ArticleState(
+        article_id=revision.article_id,
+        site=site,
+        canonical_url=revision.canonical_url,
+        url=article.url,
+        revision=revision.revision,
+        content_hash=article.content_hash,
+        word_count=article.word_count,
+        cluster_id=cluster_id,
+        cluster_relation=relation,
+        date_published=article.date_published,
+        date_published_precision=article.date_published_precision,
+        first_seen=revision.first_seen,
+    )
 
 
 def _unseated(ledger: Ledger, batch: str, relations: Sequence[Relation]) -> Iterator[ArticleState]:

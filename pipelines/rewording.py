@@ -11,14 +11,14 @@ from functools import cache, cached_property
 
 from pipelines.fingerprint import normalised
 from pipelines.number_words import figures, is_figure
+from pipelines.scripts import CJK
 from pipelines.sentences import Sentence, sentences
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # A sign of Chinese or Japanese; a figure; a word, "F-35" and "п'ять" too; a mark.
 _WORD = (
-    rf"[{_CJK}]"
+    rf"[{CJK}]"
     r"|\d+(?:[.,'٬٫]\d+)*(?: \d{3}(?!\d))*"
-    rf"|(?:(?![{_CJK}])\w)(?:(?![{_CJK}])\w|['-](?=\w))*"
+    rf"|(?:(?![{CJK}])\w)(?:(?![{CJK}])\w|['-](?=\w))*"
     r"|[^\w\s]"
 )
 # Whoever makes the views pays for these only when a query asks for an edit.
@@ -126,7 +126,7 @@ class Rewording:
 
 
 _NO_SPACE = (
-    rf" (?=[.,;:!?%)\]])|(?<=[(\[$€£]) |(?<=[{_CJK}]) (?=[{_CJK}])|(?<=\w) (?=-)|(?<=-) (?=\w)"
+    rf" (?=[.,;:!?%)\]])|(?<=[(\[$€£]) |(?<=[{CJK}]) (?=[{CJK}])|(?<=\w) (?=-)|(?<=-) (?=\w)"
 )
 
 

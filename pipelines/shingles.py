@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.scripts import UNSPACED
+
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
@@ -29,17 +31,12 @@ FEWEST, MOST = 8, 400
 MOST_WORDS = 20_000
 PARAMETERS = f"{ALGORITHM}: {SHINGLE}-grams, 1 in {ONE_IN}, {FEWEST} to {MOST}, {MOST_WORDS} words"
 
-# Written without spaces: Thai, Lao, Burmese, Khmer, kana, Han. A sign is a word there, and about
-# two of them make one of another language.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff"
-)
+# A sign of a script without spaces is a word, and about two of them make one of another language.
 SIGNS_A_WORD = 2
 # A number is one word whatever parts its thousands: it tells one notice from the next.
-_WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W{_UNSPACED}]+|[{_UNSPACED}]")
+_WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W{UNSPACED}]+|[{UNSPACED}]")
 _ASCII_WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+", re.ASCII)
-_SIGN = re.compile(rf"[{_UNSPACED}]")
+_SIGN = re.compile(rf"[{UNSPACED}]")
 # What Arabic, Hebrew and Greek write or leave out, and the stretched letter.
 _MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
 

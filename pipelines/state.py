@@ -1,50 +1,43 @@
 """The state database: an index over the lake, so that nothing is asked for or stored twice.
 
-SQLAlchemy Core over SQLite by default, PostgreSQL by URL. Nothing here is the only copy of
-anything: what a table holds can be made again from `captures`, `revisions` and the archive.
+SQLAlchemy Core over SQLite by default, PostgreSQL by URL. What a table holds can be made again from
+`captures`, `revisions` and the archive; but for `hosts`, of which whatever is lost is asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.host_state import HostState, hosts
 from pipelines.lease import FileLease, Lease, Session, SessionLease
-from pipelines.model import Verdict
 from pipelines.shingles import PARAMETERS
 from pipelines.state_tables import (
     SCHEMA_VERSION,
     ArticleState,
     LinkState,
-    LinkStatus,
     ResponseState,
     SiteState,
-    article_row,
     article_state,
     fitted,
-    link_row,
     link_state,
-    response_row,
     response_state,
 )
 from pipelines.storage import make_folder
+from pipelines.transaction import LEVEL, Transaction
 
 # How long a write waits for another program to let go of the SQLite file.
 BUSY_MILLISECONDS = 30_000
-_LEVEL = "recorded_at"
 # By which algorithm and parameters the keys of copies were made; absent while they are not whole.
 COPIES = "copies"
 
@@ -187,7 +180,7 @@ class State:
 
     def level_with(self) -> datetime | None:
         """Return the commit of the lake up to which its articles are all here; None: not known."""
-        said = self.note(_LEVEL)
+        said = self.note(LEVEL)
         return datetime.fromisoformat(said) if said else None
 
     def link(self, site: str, url_key: str) -> LinkState | None:
@@ -340,85 +333,6 @@ class State:
         )
 
 
-class Transaction:
-    """Writes that hold together. Rows of the same key replace each other."""
-
-    def __init__(self, connection: Connection):
-        self._connection = connection
-
-    def put_links(self, links: Iterable[LinkState]) -> None:
-        self.put(tables.links, [link_row(link) for link in links])
-
-    def put_responses(self, responses: Iterable[ResponseState]) -> None:
-        self.put(tables.responses, [response_row(response) for response in responses])
-
-    def put_articles(self, articles: Iterable[ArticleState]) -> None:
-        self.put(tables.articles, [article_row(article) for article in articles])
-
-    def put_aliases(self, site: str, aliases: Mapping[str, str]) -> None:
-        rows = {fitted(key): article_id for key, article_id in aliases.items()}
-        self.put(
-            tables.aliases, [{"site": site, "url_key": k, "article_id": v} for k, v in rows.items()]
-        )
-
-    def put_claims(self, claims: Iterable[tuple[str, str, str]]) -> None:
-        """Put down (site, url_key, article_id)."""
-        rows = {(site, fitted(key), article_id) for site, key, article_id in claims}
-        self.put(
-            tables.claims,
-            [dict(zip(("site", "url_key", "article_id"), one, strict=True)) for one in rows],
-        )
-
-    def put_batch(self, warc_path: str) -> None:
-        self.put(tables.batches, [{"warc_path": warc_path}])
-
-    def put_level(self, recorded_at: datetime) -> None:
-        """Put down the commit of the lake up to which its articles are all here."""
-        self.put(tables.meta, [{"key": _LEVEL, "value": recorded_at.isoformat()}])
-
-    def drop_level(self) -> None:
-        self.drop_note(_LEVEL)
-
-    def drop_note(self, key: str) -> None:
-        self.delete(tables.meta, tables.meta.c.key == key)
-
-    def put_note_once(self, key: str, value: str) -> None:
-        """Put a value down, unless there is one."""
-        statement = self._insert(tables.meta).on_conflict_do_nothing(index_elements=["key"])
-        self._connection.execute(statement, {"key": key, "value": value})
-
-    def put_site(self, site: SiteState) -> None:
-        self.put(tables.sites, [asdict(site)])
-
-    def put_host(self, host: HostState) -> None:
-        self.put(hosts, [asdict(host)])
-
-    def empty(self, table: sa.Table) -> None:
-        self._connection.execute(sa.delete(table))
-
-    def delete(self, table: sa.Table, which: sa.ColumnElement[bool]) -> None:
-        self._connection.execute(sa.delete(table).where(which))
-
-    def scalar(self, query: sa.Select[Any]) -> Any:
-        return self._connection.execute(query).scalar()
-
-    def put(self, table: sa.Table, rows: Collection[Mapping[str, Any]]) -> None:
-        if not rows:
-            return
-        insert = self._insert(table)
-        keys = [column.name for column in table.primary_key.columns]
-        rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
-        if rest:
-            statement = insert.on_conflict_do_update(index_elements=keys, set_=rest)
-        else:
-            statement = insert.on_conflict_do_nothing(index_elements=keys)
-        self._connection.execute(statement, [dict(row) for row in rows])
-
-    def _insert(self, table: sa.Table) -> Any:
-        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table)
-
-
 def _tune_sqlite(connection: Any, _record: object) -> None:
     # WAL lets `status` and `query` read while a crawl writes; FULL, since an acknowledged commit
     # must outlive a power cut.
@@ -429,11 +343,3 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0]
-
-
-def link_status(verdict: str) -> LinkStatus:
-    """Return what a link is on record as, after a capture with this verdict."""
-    word, _, reason = verdict.partition(":")
-    if word == Verdict.FAILED:
-        return "gone" if reason in {"http_404", "http_410"} else "failed"
-    return "refused" if word == Verdict.REFUSED else "done"

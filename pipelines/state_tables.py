@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 
 from pipelines.hints import hints_of, said
-from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation
+from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation, Verdict
 from pipelines.well_formed import well_formed
 
 SCHEMA_VERSION = 2
@@ -315,3 +315,11 @@ def article_state(row: sa.RowMapping) -> ArticleState:
 def number_of(article_id: str) -> int:
     """Return 32 bits of an article's id, with a sign."""
     return zlib.crc32(article_id.encode()) - (1 << 31)
+
+
+def link_status(verdict: str) -> LinkStatus:
+    """Return what a link is on record as, after a capture with this verdict."""
+    word, _, reason = verdict.partition(":")
+    if word == Verdict.FAILED:
+        return "gone" if reason in {"http_404", "http_410"} else "failed"
+    return "refused" if word == Verdict.REFUSED else "done"

@@ -10,6 +10,7 @@ from lxml.html import HtmlElement
 
 from crawler.extraction.document import REMOVED, text_of
 from pipelines.fingerprint import tokens
+from pipelines.scripts import UNSPACED
 
 INLINE = frozenset((
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em",
@@ -24,8 +25,7 @@ SILENT = frozenset((
     "rt", "rp",
 ))  # fmt: skip
 _SPACE = re.compile(r"[^\S\n]+")
-# Han, kana, Thai, Lao, Khmer, Burmese: scripts without spaces between words.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _PARTED = re.compile(r"\n{2,}")
 _AROUND_BREAK = re.compile(r" ?\n ?")
 # Links among which those of one part are sought: every part against every link is a square.

@@ -24,8 +24,7 @@ from crawler.run import Run
 from crawler.site import Site
 from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
-from pipelines.state import link_status
-from pipelines.state_tables import LinkStatus
+from pipelines.state_tables import LinkStatus, link_status
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class NewsSpider(scrapy.Spider):
         self.outcomes: dict[str, Outcome | str] = {}
         self._asked_sources: set[tuple[str, str]] = set()
         run.ingest.ask = self._ask
-        run.ingest.go_on = self._go_on
+        run.ingest.reader.go_on = self._go_on
         run.on_stop = self._stop
         self.queues = {
             site.name: LinkQueue(

@@ -66,22 +66,7 @@ class Desk:
             ),
         )
         found = deduplicated(self.ledger, revision, site=site, current=None)
-        own = found.relations[0]
-        article = ArticleState(
-            article_id=revision.article_id,
-            site=site,
-            canonical_url=revision.canonical_url,
-            url=revision.article.url,
-            revision=1,
-            content_hash=revision.article.content_hash,
-            word_count=revision.article.word_count,
-            cluster_id=own.cluster_id,
-            cluster_relation=own.relation,
-            date_published=story.published,
-            date_published_precision="minute" if story.published else None,
-            first_seen=now,
-        )
-        put_down(self.ledger, self.batch, revision, article, found)
+        article, _ = put_down(self.ledger, self.batch, revision, found, site=site, current=None)
         self.names[revision.article_id] = story.name
         self.relations += found.relations
         self.taken += 1

@@ -13,8 +13,9 @@ from crawler.settings import Settings
 from pipelines.errors import StateError
 from pipelines.hints import merged_hints
 from pipelines.model import Hints, Kind, Link
-from pipelines.state import State, Transaction
+from pipelines.state import State
 from pipelines.state_tables import LinkState, Listed
+from pipelines.transaction import Transaction
 
 NOW = datetime(2024, 5, 6, 8, 15, 1, 250_000, tzinfo=UTC)
 
