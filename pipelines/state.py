@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from pipelines import schedule_tables
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.lease import FileLease, Lease, Session, SessionLease
@@ -82,6 +83,8 @@ class State:
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
+            for index in schedule_tables.INDEXES:  # of tables that may have been there before them
+                index.create(connection, checkfirst=True)
         found = self.note("schema_version")
         if found is None:
             self.set_note("schema_version", str(SCHEMA_VERSION))
@@ -106,6 +109,8 @@ class State:
                 tables.claims,
                 tables.batches,
                 tables.sites,
+                schedule_tables.sources,
+                schedule_tables.turns,
             ):
                 transaction.empty(table)
             transaction.drop_level()
@@ -264,6 +269,10 @@ class State:
         count = sa.select(sa.func.count().label("n")).select_from(tables.articles)
         return int(self._rows(count)[0]["n"])
 
+    def select(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        """Return the rows of a query over the tables of `state_tables` and `schedule_tables`."""
+        return self._rows(query)
+
     def rows(self, table: sa.Table) -> Iterator[sa.RowMapping]:
         """Yield every row of a table of `state_tables`, some at a time."""
         try:
@@ -372,3 +381,14 @@ def link_status(verdict: str) -> LinkStatus:
     if word == Verdict.FAILED:
         return "gone" if reason in {"http_404", "http_410"} else "failed"
     return "refused" if word == Verdict.REFUSED else "done"
+
+
+def attempts_after(before: LinkState | None, status: LinkStatus) -> int:
+    """Return how many answers of no use there were in a row, once a link came to `status`.
+
+    Of one that is gone, only those count that said so: an error before it is another matter.
+    """
+    earlier = before.attempts if before is not None else 0
+    if status == "gone":
+        return earlier + 1 if before is not None and before.status == "gone" else 1
+    return earlier + 1 if status in {"failed", "refused"} else 0
