@@ -272,9 +272,10 @@ class Supervisor:
             return
         timetable = Timetable(state, entry.site, now=now)
         due, every = timetable.due_at, entry.site.every
-        if due is not None and not self._orders.is_once:
-            period = timetable.turn.began_at or due
-            due += jitter(name, period=period, interval=every)
+        began = timetable.turn.began_at
+        # What is due at this very moment would be so at each later one: it was never asked.
+        if due not in {None, now} and began is not None and not self._orders.is_once:
+            due += jitter(name, period=began, interval=every)
         if due is not None and entry.not_before is not None:
             due = max(due, entry.not_before)
         entry.begin_at, entry.looked_at = due, time.monotonic()

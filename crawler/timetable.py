@@ -70,6 +70,11 @@ class Timetable:
     def is_due(self) -> bool:
         return self.due_at is not None and self.due_at <= self._now
 
+    @property
+    def hubs(self) -> list[str]:
+        """The WebSub hubs that the site's feeds name."""
+        return sorted({one.hub for one in self._known.values() if one.hub})
+
     def is_source_due(self, url: str) -> bool:
         """Tell whether a source is asked in a crawl that is under way: one soon due is, too."""
         known = self._known.get(fitted(url))

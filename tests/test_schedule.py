@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from crawler.register import BUNDLED
 from pipelines.schedule_state import put_turn, turn_of
 from pipelines.state import State
 from pipelines.state_tables import articles, links
@@ -227,6 +228,9 @@ def test_once_crawls_what_is_due_and_ends(tmp_path, site):
 
 def test_new_stories_and_new_site_files_are_found_while_it_runs(tmp_path, site):
     installation = settle(tmp_path, site, every="1s")
+    for bundled in BUNDLED.glob("*.toml"):  # nothing of them is asked
+        quiet = tmp_path / "sites" / bundled.name
+        quiet.write_text('publisher = "P"\nhome = "http://127.0.0.1/"\ntime_zone = "UTC"\n')
     with LivingSite("second_post") as other, scheduled(installation, "--json") as process:
         other.put(story(31))
         wait_for(lambda: site.asked(story(2).path))
