@@ -8,9 +8,19 @@ import pytest
 
 from crawler.freshness import freshness, hub, ttl, update_period
 from crawler.rhythm import (
-    Asked, Rhythm, Stored, arrival, backed_off, due_at, interval, jitter, learned, left_of_budget,
-    revisit_at, revisits,
-)  # fmt: skip
+    Asked,
+    Rhythm,
+    Stored,
+    arrival,
+    backed_off,
+    due_at,
+    interval,
+    jitter,
+    learned,
+    left_of_budget,
+    revisit_at,
+    revisits,
+)
 
 NOW = datetime(2026, 3, 11, 8, 0, tzinfo=UTC)
 H, D = timedelta(hours=1), timedelta(days=1)
