@@ -187,6 +187,7 @@ def site_file(outlet: Outlet, origin: str) -> str:
         "sitemaps": [origin + SITEMAP],
         "article_url": outlet.article_url,
         "delay": "0s",
+        "connections": 8,
     }
     rules = {"body": outlet.body, "prune": outlet.prune, "date_formats": outlet.date_formats}
     return _toml(fields) + "[extract]\n" + _toml({k: v for k, v in rules.items() if v})

@@ -28,7 +28,7 @@ _AROUND = 40
 COLUMNS = tuple(
     name
     for name in Article.__dataclass_fields__
-    if name not in {"extractor", "refusal", "canonical_link"}
+    if name not in {"extractor", "refusal", "canonical_link", "next_page"}
 )
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from crawler.ingest import Outcome, Turn, at_once
-from crawler.run import Run, Source, page_of
+from crawler.run import Run, Source, page_of, with_reservations
 from crawler.site import Site
 from crawler.story_pages import read_rest
 from pipelines.archive_writer import Exchange, RevisitOf
+from pipelines.host_state import HostState
 from pipelines.model import Article, Capture, Page, RecordLocation, Verdict
 
 NOWHERE = RecordLocation(warc_path="", warc_offset=0, warc_length=0, warc_record_id="")
@@ -28,13 +29,16 @@ class DryRun(Run):
         self.articles: dict[str, Article] = {}
 
     async def archive(self, exchange: Exchange) -> Page:
-        return page_of(exchange, NOWHERE)
+        return page_of(with_reservations(exchange, obeyed=self.settings.reservations), NOWHERE)
 
     def revisit_of(self, site: str, url: str) -> RevisitOf | None:  # noqa: ARG002 - nothing is kept
         return None
 
     def settle(self, page: Page, verdict: str, *, article_id: str | None = None) -> None:
         pass
+
+    def put_host(self, host: HostState) -> None:
+        self._hosts[host.host] = host
 
     def source(self, page: Page) -> Source | None:  # noqa: ARG002 - nothing is kept
         return None
@@ -43,6 +47,11 @@ class DryRun(Run):
         if page.status != 200:
             verdict = f"{Verdict.FAILED}:http_{page.status}"
             return Outcome(capture=Capture(page=page, verdict=verdict), error=f"HTTP {page.status}")
+        if page.withheld:
+            verdict = f"{Verdict.REFUSED}:reserved_{page.withheld}"
+            return Outcome(
+                capture=Capture(page=page, verdict=verdict), error=f"refused: {page.withheld}"
+            )
         article = await self._read(page, site)
         self.articles[page.requested_url] = article
         bare = replace(page, body=b"")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -22,7 +22,7 @@ from crawler.extraction_pool import ExtractionPool
 from crawler.site import Site
 from crawler.story_pages import NOTHING, GoOn, Rest, archived_further, read_rest
 from pipelines.archive import read_page
-from pipelines.deduplicate import relations_of
+from pipelines.deduplicate import deduplicated, put_down
 from pipelines.errors import ArchiveError, ExtractionError
 from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
@@ -66,7 +66,7 @@ class Outcome:
     error: str | None = None
     is_duplicate: bool = False
     is_older: bool = False  # than what its article is by now: it is no version of it
-    unseated: ArticleState | None = None  # what was the original until this article came
+    unseated: tuple[ArticleState, ...] = ()  # what were originals until this article came
     is_cut_short: bool = False  # it goes on at an address that gave no page
 
     @property
@@ -118,6 +118,9 @@ class Ingest:
         if not _is_readable(page):
             await turn()
             return self._unread(page, site)
+        if page.withheld is not None:
+            await turn()
+            return self._refused(page, site, f"reserved_{page.withheld}")
         page = self._with_known_hints(page, site)
         known = self._known(page, site)
         if known is not None and is_further_page(page.url, of=known.url):
@@ -407,28 +410,14 @@ class Ingest:
     def _recorded(
         self, read: _Reading, revision: Revision, verdict: Verdict, known: ArticleState | None
     ) -> Outcome:
-        relations = relations_of(
-            revision,
-            same_text=self._ledger.articles_with_text(revision.article.content_hash),
-            current=known,
-            followers=self._ledger.followers(known) if known else 0,
-        )
-        own = relations[0] if relations else None
+        path, name = read.page.location.warc_path, read.site.name
+        found = deduplicated(self._ledger, revision, site=name, current=known)
+        own = next((one for one in found.relations if one.article_id == revision.article_id), None)
         state = _article_state(revision, read.site, known=known, new=own)
-        self._ledger.add_revision(revision, article=state, relations=relations)
-        unseated = self._unseat(relations[1:], read.page)
+        unseated = put_down(self._ledger, path, revision, state, found)
         self._add_names(read, revision.article_id)
         logger.info("%s %s: %s (revision %d)", state.site, verdict, state.url, state.revision)
         return replace(self._closed(read.page, verdict, state), unseated=unseated)
-
-    def _unseat(self, relations: Sequence[Relation], page: Page) -> ArticleState | None:
-        """Put down that what was the original of a cluster is a copy of an earlier one."""
-        for relation in relations:
-            if old := self._ledger.article(relation.article_id):
-                copy = replace(old, cluster_relation=relation.relation)
-                self._ledger.add_article(page.location.warc_path, copy)
-                return copy
-        return None
 
     def _add_names(self, read: _Reading, article_id: str) -> None:
         """Know the story again by each address that led to it; a canonical link only claims one."""

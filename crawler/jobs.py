@@ -36,6 +36,10 @@ from pipelines.state import State
 
 logger = logging.getLogger(__name__)
 
+# Without any delay Scrapy (2.19) begins all that waits at once, however few it may: it counts a
+# request as begun only a turn of the loop later.
+LEAST_DELAY_SECONDS = 0.001
+
 # Scrapy's word for Ctrl-C and SIGTERM.
 INTERRUPTION = "shutdown"
 
@@ -114,6 +118,10 @@ def _sites_of(urls: Sequence[tuple[Site, str]]) -> tuple[Site, ...]:
 
 
 def _store(settings: Settings, plan: Plan, progress: Progress) -> Crawled:
+    if not settings.contact and not settings.allow_private_networks:
+        logger.warning(
+            "SITREP_CONTACT is not set: a publisher whom this crawl troubles has nobody to write to"
+        )
     with interruptible(), opened(settings, plan.sites) as run:
         urls = tuple((site, url) for site, url in plan.urls if site in run.sites)
         free = replace(plan, sites=run.sites, urls=urls)
@@ -257,6 +265,9 @@ def _scrapy_settings(settings: Settings, plan: Plan) -> ScrapySettings:
 def _slot(site: Site) -> dict[str, Any]:
     """`delay` is the least; a little more at random keeps many sites from beating in time."""
     seconds = site.delay.total_seconds()
-    if seconds == 0:
-        return {"delay": 0.0, "concurrency": 8, "jitter": 0.0}
-    return {"delay": seconds * 1.1, "concurrency": 1, "jitter": 0.09}
+    jitter = 0.09 if seconds else 0.0
+    return {
+        "delay": max(seconds * 1.1, LEAST_DELAY_SECONDS),
+        "concurrency": site.connections,
+        "jitter": jitter,
+    }

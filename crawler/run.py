@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from crawler.ingest import Ingest, Outcome, Turn, at_once
 from crawler.learning import Learning
 from crawler.polls import Polls
 from crawler.report import RunReport
+from crawler.reservations import reservations_of
 from crawler.settings import Settings
 from crawler.site import Site
 from pipelines.archive import read_page
@@ -23,6 +24,7 @@ from pipelines.archive_writer import Exchange, RevisitOf
 from pipelines.content_coding import body_of
 from pipelines.errors import LakeError, SitrepError, StateError
 from pipelines.hints import merged_hints
+from pipelines.host_state import HostState
 from pipelines.lake import Lake, is_there
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
@@ -78,6 +80,7 @@ class Run:
         self.polls = Polls()
         self._unsettled: dict[str, Page] = {}
         self._sources: dict[tuple[str, str], Source] = {}
+        self._hosts: dict[str, HostState] = {}
         self._archivist = Archivist(
             self.ledger,
             spool=settings.spool_folder,
@@ -95,6 +98,7 @@ class Run:
         """
         if exchange.kind is Kind.ARTICLE:
             exchange = replace(exchange, hints=self._known_hints(exchange))
+        exchange = with_reservations(exchange, obeyed=self.settings.reservations)
         location = await self._archivist.store(exchange)
         page = page_of(exchange, location)
         self._unsettled[location.warc_record_id] = replace(page, body=b"")
@@ -154,6 +158,20 @@ class Run:
                 self._settled(page)
             else:
                 self.settle(page, f"{Verdict.FAILED}:given_up")
+
+    # Hosts
+
+    def host(self, host: str) -> HostState:
+        """Return what is on record of a host."""
+        if host not in self._hosts:
+            self._hosts[host] = self.state.host(host)
+        return self._hosts[host]
+
+    def put_host(self, host: HostState) -> None:
+        """Put down what a host asked for, at once: a kill must not make us forget it."""
+        self._hosts[host.host] = host
+        with self.state.transaction() as transaction:
+            transaction.put_host(host)
 
     # Feeds and their like
 
@@ -299,6 +317,21 @@ def open_lake_and_state(settings: Settings) -> tuple[Lake, State]:
     return lake, state
 
 
+def with_reservations(exchange: Exchange, *, obeyed: Collection[str]) -> Exchange:
+    """Return a response with what its publisher reserves, and without its payload where we obey.
+
+    Only articles' pages are looked at: a feed that is not to be indexed is there to be read.
+    """
+    if exchange.kind not in {Kind.ARTICLE, Kind.FURTHER} or exchange.status != 200:
+        return exchange
+    headers = _headers(exchange)
+    reserved = reservations_of(headers, _body(exchange, headers))
+    withheld = next((name for name in reserved if name in obeyed), None)
+    if withheld is None:
+        return replace(exchange, reserved=reserved)
+    return replace(exchange, reserved=reserved, withheld=withheld, payload=b"", revisit_of=None)
+
+
 def page_of(exchange: Exchange, location: RecordLocation) -> Page:
     """Return the page that a response is, its body decoded; empty where that cannot be done."""
     headers = _headers(exchange)
@@ -315,6 +348,8 @@ def page_of(exchange: Exchange, location: RecordLocation) -> Page:
         hints=exchange.hints,
         imported_from=exchange.imported_from,
         continues=exchange.continues,
+        reserved=exchange.reserved,
+        withheld=exchange.withheld,
         payload_digest=sha1(b"" if exchange.status == 304 else exchange.payload),
         payload_bytes=len(exchange.payload),
         location=location,

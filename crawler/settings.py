@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from crawler import __version__
+from crawler.reservations import NAMES
 from pipelines.errors import SettingsError
 
 PREFIX = "SITREP_"
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     crawls_at_once: int = Field(default=2, ge=1, le=32)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    reservations: tuple[str, ...] = ("tdm",)
     api_token: str | None = None
     bench_data: Path | None = None
 
@@ -63,6 +65,21 @@ class Settings(BaseModel):
             raise ValueError(
                 f"{value!r} is not a database URL, such as sqlite:///state/sitrep.db"
             ) from error
+        return value
+
+    @field_validator("reservations", mode="before")
+    @classmethod
+    def _names_parted(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("reservations")
+    @classmethod
+    def _reservations_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value == ("none",):
+            return ()
+        for name in value:
+            if name not in NAMES:
+                raise ValueError(f"{name!r} is none of {', '.join(NAMES)}, nor `none`")
         return value
 
     @field_validator("log_level", mode="before")
@@ -99,7 +116,8 @@ class Settings(BaseModel):
 
     def settings_hash(self) -> str:
         """Return 12 hex digits of what shapes the results; never of secrets."""
-        shaping = self.model_dump(mode="json", include={"user_agent", "allow_private_networks"})
+        keys = {"user_agent", "allow_private_networks", "reservations"}
+        shaping = self.model_dump(mode="json", include=keys)
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 

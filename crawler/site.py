@@ -142,6 +142,7 @@ class Site(_Strict):
     article_url: str = ""
     hosts: tuple[str, ...] = ()
     delay: Duration = timedelta(seconds=2)
+    connections: int = Field(default=1, ge=1, le=16)
     max_age: OptionalDuration = None
     revisits: Ages = tuple(map(_required_duration, ("1h", "6h", "1d", "7d", "30d")))
     revisit_budget: int = Field(default=200, ge=0)

@@ -210,6 +210,8 @@ def _page(record: warc.Record, following: warc.Record | None, *, path: str, file
         ),
         imported_from=origins_of(said),
         continues=said.get("continues"),
+        reserved=tuple(said.get("reserved", ())),
+        withheld=said.get("withheld"),
     )
 
 

@@ -59,6 +59,8 @@ class Exchange:
     revisit_of: RevisitOf | None = None
     imported_from: tuple[Origin, ...] = ()
     continues: str | None = None
+    reserved: tuple[str, ...] = ()
+    withheld: str | None = None
 
 
 class WarcWriter:
@@ -182,6 +184,7 @@ def _response(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
         *revisit,
         ("Content-Type", "application/http; msgtype=response"),
         ("WARC-Payload-Digest", digest),
+        *([("WARC-Truncated", "unspecified")] if exchange.withheld else []),
     ]
     return warc.member(headers, _http_head(exchange) + (b"" if revisit else payload))
 
@@ -224,6 +227,10 @@ def _metadata(exchange: Exchange, *, record_id: str, info_id: str) -> bytes:
         said["imported_from"] = [asdict(origin) for origin in exchange.imported_from]
     if exchange.continues:
         said["continues"] = exchange.continues
+    if exchange.reserved:
+        said["reserved"] = exchange.reserved
+    if exchange.withheld:
+        said["withheld"] = exchange.withheld
     # Escaped, since a hint may hold half a character, which UTF-8 cannot.
     return warc.member(headers, json.dumps(said).encode())
 

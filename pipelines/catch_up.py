@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
+from pipelines import copy_rebuild
 from pipelines.lake import Lake
+from pipelines.ledger import Ledger
 from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.schema import Row, location_of
 from pipelines.sql import rows_of
@@ -70,7 +72,7 @@ def catch_up(lake: Lake, state: State, *, key_of: KeyOf) -> CaughtUp:
     with lake.lock():
         missing = missing_batches(lake, state)
         recorded_at, level = lake.recorded_at(), state.level_with()
-        if not missing and level == recorded_at:
+        if not missing and level == recorded_at and copy_rebuild.is_whole(state):
             return CaughtUp()
         if missing:
             logger.warning(
@@ -82,7 +84,9 @@ def catch_up(lake: Lake, state: State, *, key_of: KeyOf) -> CaughtUp:
             stale = _read_otherwise(connection, level)
             found = _read(_captures(connection), state, key_of)
         _name(articles, found, key_of)
-        _save(state, {one.article_id: one for one in [*articles, *stale]}.values(), found)
+        known = {one.article_id: one for one in [*articles, *stale]}.values()
+        _save(state, known, found)
+        copy_rebuild.index_again(Ledger(lake, state), known)
         return CaughtUp(
             warc_paths=tuple(sorted(missing, key=place_in_time)),
             sources=tuple(found.sources.values()),

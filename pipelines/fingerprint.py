@@ -28,7 +28,8 @@ def tokens(text: str) -> list[str]:
     >>> tokens("The “F-35” costs €80m.")
     ['the', 'f', '35', 'costs', '80m']
     """
-    return _TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return _TOKEN.findall(folded.lower())
 
 
 def content_hash(text: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from pipelines.furniture import Known, known_of
 from pipelines.generations import Generations
 from pipelines.in_place import InPlace
 from pipelines.lease import FileLease, Free, Lease, wait_for
-from pipelines.model import Batch
+from pipelines.model import Batch, Relation
 from pipelines.published import Published
 from pipelines.schema import (
     SCHEMA_VERSION,
@@ -36,6 +36,7 @@ from pipelines.schema import (
     Row,
     capture_row,
     relation_row,
+    reservation_row,
     revision_row,
     run_row,
 )
@@ -58,10 +59,15 @@ _STATISTICS = {
     "relations": ("recorded_at", "article_id"),
     "captures": ("warc_path", "warc_record_id"),
     "furniture": ("recorded_at", "site"),
+    "reservations": ("fetched_at", "site"),
     "runs": ("run_id",),
 }
 # What tells the rows of one record apart.
-_KEYS = {"revisions": ("warc_record_id", "extraction"), "captures": ("warc_record_id",)}
+_KEYS = {
+    "revisions": ("warc_record_id", "extraction"),
+    "reservations": ("warc_record_id",),
+    "captures": ("warc_record_id",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +202,7 @@ class Lake:
             sums.put(self.storage, _sums_name(warc_path), said)
 
     def commit(self, batch: Batch, *, now: datetime) -> datetime:
-        """Append what one WARC file gave: revisions, relations, captures, in that order.
+        """Append what one WARC file gave: revisions, relations, reservations, captures, in order.
 
         What a commit that was killed had appended already is left out. Returns `recorded_at`:
         `now`, or later than every time recorded here before.
@@ -205,11 +211,13 @@ class Lake:
             recorded_at = self._next_time(now)
             _refuse_doubles(batch)
             self._sum_up(batch.warc_path)
-            # Of two relations of one article in one commit, the later holds.
-            newest = {one.article_id: one for one in batch.relations}
+            newest = _newest(batch.relations)
             rows = {
                 "revisions": [revision_row(r, recorded_at=recorded_at) for r in batch.revisions],
                 "relations": [relation_row(r, recorded_at=recorded_at) for r in newest.values()],
+                "reservations": [
+                    reservation_row(c.page) for c in batch.captures if c.page.reserved
+                ],
                 "captures": [capture_row(c) for c in batch.captures],
             }
             times = [
@@ -478,6 +486,18 @@ def _refuse_doubles(batch: Batch) -> None:
                 where=batch.warc_path,
                 remedy="report this: it is a fault of Sitrep",
             )
+
+
+def _newest(relations: Iterable[Relation]) -> dict[str, Relation]:
+    """Return one relation an article: of two in one commit the later holds, and what both say of
+    clusters that are the same.
+    """
+    newest: dict[str, Relation] = {}
+    for one in relations:
+        before = newest.get(one.article_id)
+        is_kept = before and before.same_as and not one.same_as
+        newest[one.article_id] = replace(one, same_as=before.same_as) if before and is_kept else one
+    return newest
 
 
 def _like(found: pa.Table, schema: pa.Schema) -> pa.Schema:

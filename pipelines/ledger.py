@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from pipelines.copy_index import CopyIndex
 from pipelines.lake import Lake
 from pipelines.model import Batch, Capture, Kind, Page, RecordLocation, Relation, Revision
 from pipelines.publish import publish
@@ -42,14 +43,22 @@ class Ledger:
         self.state = state
         self._pending: dict[str, _Pending] = defaultdict(_Pending)
         self._revisions: dict[str, Revision] = {}
+        # Of what is not yet committed: its ids by text, and by cluster but for exact copies.
+        self._by_text: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._by_cluster: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self.copies = CopyIndex(lake, state, self)
 
     # Reading
 
     def article(self, article_id: str) -> ArticleState | None:
+        return self.fresh(article_id) or self.state.article(article_id)
+
+    def fresh(self, article_id: str) -> ArticleState | None:
+        """Return an article as a batch that is still to come has it."""
         for pending in reversed(self._pending.values()):
             if found := pending.articles.get(article_id):
                 return found
-        return self.state.article(article_id)
+        return None
 
     def article_at(self, site: str, url_key: str) -> ArticleState | None:
         """Return the youngest story known at an address, by any of its names."""
@@ -67,13 +76,48 @@ class Ledger:
             ids |= {one for at, key, one in pending.claims if (at, key) == (site, url_key)}
         return [article for one in sorted(ids) if (article := self.article(one))]
 
-    def articles_with_text(self, content_hash: str) -> list[ArticleState]:
-        """Return the articles whose current text is this one, first seen first."""
-        fresh = self._fresh_articles()
-        stored = self.state.articles_with_text(content_hash)
-        found = {a.article_id: a for a in stored if a.article_id not in fresh}
-        found |= {k: a for k, a in fresh.items() if a.content_hash == content_hash}
-        return sorted(found.values(), key=lambda a: (a.first_seen, a.article_id))
+    def articles_with_text(self, content_hash: str, *, most: int = 5) -> list[ArticleState]:
+        """Return the first articles whose current text is this one, first seen first."""
+        stored = self.state.articles_with_text(content_hash, most=most)
+        found = {one.article_id: self.fresh(one.article_id) or one for one in stored}
+        for article_id in self._by_text.get(content_hash, ()):
+            if len(found) >= 2 * most:
+                break
+            if article := self.fresh(article_id):
+                found[article_id] = article
+        same = [one for one in found.values() if one.content_hash == content_hash]
+        return sorted(same, key=_by_age)[:most]
+
+    def members(self, cluster_id: str, *, most: int) -> list[ArticleState]:
+        """Return some articles of a cluster that have texts of their own, first seen first."""
+        stored = self.state.members(cluster_id, most=most)
+        found = {one.article_id: self.fresh(one.article_id) or one for one in stored}
+        found |= {one.article_id: one for one in self._fresh_in(cluster_id)}
+        own = [
+            one
+            for one in found.values()
+            if one.cluster_id == cluster_id and one.cluster_relation not in {"exact", "composite"}
+        ]
+        return sorted(own, key=_by_age)[:most]
+
+    def original_of(self, cluster_id: str) -> ArticleState | None:
+        """Return the article of a cluster that is its original by what is known now."""
+        stored = self.state.original_of(cluster_id)
+        found = self._fresh_in(cluster_id)
+        if stored is not None and self.fresh(stored.article_id) is None:
+            found.append(stored)
+        return next((one for one in found if one.cluster_relation == "original"), None)
+
+    def _fresh_in(self, cluster_id: str) -> list[ArticleState]:
+        """Return what of a cluster is not yet committed, but for exact copies."""
+        some = [self.fresh(one) for one in self._by_cluster.get(cluster_id, ())]
+        return [one for one in some if one is not None and one.cluster_id == cluster_id]
+
+    def _fresh_articles(self) -> dict[str, ArticleState]:
+        fresh: dict[str, ArticleState] = {}
+        for pending in self._pending.values():
+            fresh |= pending.articles
+        return fresh
 
     def followers(self, article: ArticleState) -> int:
         """Return how many other articles are in the cluster of `article`."""
@@ -133,12 +177,6 @@ class Ledger:
                 return found
         return self.state.response(site, url)
 
-    def _fresh_articles(self) -> dict[str, ArticleState]:
-        fresh: dict[str, ArticleState] = {}
-        for pending in self._pending.values():
-            fresh |= pending.articles
-        return fresh
-
     # Writing
 
     def add_capture(self, capture: Capture) -> None:
@@ -151,7 +189,7 @@ class Ledger:
     ) -> None:
         pending = self._pending[revision.location.warc_path]
         pending.revisions.append(revision)
-        pending.articles[article.article_id] = article
+        self._know(pending, article)
         pending.relations.extend(relations)
         self._revisions[revision.article_id] = revision
 
@@ -163,18 +201,24 @@ class Ledger:
         pending.is_file = False
         pending.revisions.append(revision)
         if article is not None:
-            pending.articles[article.article_id] = article
+            self._know(pending, article)
 
     def add_relation(self, batch: str, relation: Relation, *, article: ArticleState) -> None:
         """Put down another place of an article among its copies."""
         pending = self._pending[batch]
         pending.is_file = False
         pending.relations.append(relation)
-        pending.articles[article.article_id] = article
+        self._know(pending, article)
 
     def add_article(self, warc_path: str, article: ArticleState) -> None:
         """Know an article otherwise than it was, without a new version of it."""
-        self._pending[warc_path].articles[article.article_id] = article
+        self._know(self._pending[warc_path], article)
+
+    def _know(self, pending: _Pending, article: ArticleState) -> None:
+        pending.articles[article.article_id] = article
+        self._by_text[article.content_hash][article.article_id] = None
+        if article.cluster_relation != "exact":
+            self._by_cluster[article.cluster_id][article.article_id] = None
 
     def add_aliases(
         self, warc_path: str, site: str, url_keys: Iterable[str], article_id: str
@@ -259,6 +303,12 @@ class Ledger:
         for revision in pending.revisions:
             if self._revisions.get(revision.article_id) is revision:
                 del self._revisions[revision.article_id]
+        self.copies.forget(warc_path)
+        self._by_text.clear()
+        self._by_cluster.clear()
+        for left in self._pending.values():
+            for article in [*left.articles.values()]:
+                self._know(left, article)
 
     def _save(self, warc_path: str, pending: _Pending, *, level: datetime | None) -> None:
         by_site: dict[str, dict[str, str]] = defaultdict(dict)
@@ -266,6 +316,7 @@ class Ledger:
             by_site[site][url_key] = article_id
         with self.state.transaction() as transaction:
             transaction.put_articles(pending.articles.values())
+            self.copies.save(warc_path, transaction)
             for site, aliases in by_site.items():
                 transaction.put_aliases(site, aliases)
             transaction.put_claims(pending.claims)
@@ -275,3 +326,7 @@ class Ledger:
             transaction.put_responses(pending.responses.values())
             if level is not None:
                 transaction.put_level(level)
+
+
+def _by_age(article: ArticleState) -> tuple[datetime, str]:
+    return article.first_seen, article.article_id

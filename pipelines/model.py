@@ -87,7 +87,9 @@ class Page:
     Header names are lower-case. `payload_digest` and `payload_bytes` speak of the payload as it
     came over the wire, which is what the archive stores. `imported_from` is empty for what was
     fetched here; of what was imported, the archive it came from last stands first. `continues` is
-    the record of the first page of the article that this is a further page of.
+    the record of the first page of the article that this is a further page of. `reserved` has what
+    its publisher reserves (`noarchive`, `tdm`, …), `withheld` that for which its payload was not
+    kept.
     """
 
     site: str
@@ -105,6 +107,8 @@ class Page:
     location: RecordLocation
     imported_from: tuple[Origin, ...] = ()
     continues: str | None = None
+    reserved: tuple[str, ...] = ()
+    withheld: str | None = None
 
     @property
     def is_redirect(self) -> bool:

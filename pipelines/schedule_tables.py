@@ -12,8 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from pipelines.state_tables import _UtcTime as UtcTime
-from pipelines.state_tables import articles, links, metadata
+from pipelines.state_tables import UtcTime, articles, links, metadata
 
 
 class _Numbers(sa.TypeDecorator[tuple[float, ...]]):

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.model import (
     Article,
     Capture,
+    Page,
     RecordLocation,
     RelatedLink,
     Relation,
@@ -176,11 +177,23 @@ FURNITURE = pa.schema(
     ]
 )
 
+RESERVATIONS = pa.schema(
+    [
+        _field("warc_record_id", pa.string()),
+        _field("site", pa.string()),
+        _field("url", pa.string()),
+        _field("fetched_at", TIME),
+        _field("reserved", _STRINGS),
+        _field("withheld", pa.string()),
+    ]
+)
+
 TABLES = {
     "revisions": REVISIONS,
     "relations": RELATIONS,
     "captures": CAPTURES,
     "furniture": FURNITURE,
+    "reservations": RESERVATIONS,
     "runs": RUNS,
 }
 
@@ -235,6 +248,17 @@ def capture_row(capture: Capture) -> Row:
         "verdict": str(capture.verdict),
         "article_id": capture.article_id,
         "revision": capture.revision,
+    }
+
+
+def reservation_row(page: Page) -> Row:
+    return {
+        "warc_record_id": page.location.warc_record_id,
+        "site": page.site,
+        "url": page.url,
+        "fetched_at": page.fetched_at,
+        "reserved": list(page.reserved),
+        "withheld": page.withheld,
     }
 
 

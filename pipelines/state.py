@@ -22,8 +22,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from pipelines import schedule_tables
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
+from pipelines.host_state import HostState, hosts
 from pipelines.lease import FileLease, Lease, Session, SessionLease
 from pipelines.model import Verdict
+from pipelines.shingles import PARAMETERS
 from pipelines.state_tables import (
     SCHEMA_VERSION,
     ArticleState,
@@ -31,6 +33,7 @@ from pipelines.state_tables import (
     LinkStatus,
     ResponseState,
     SiteState,
+    article_row,
     article_state,
     fitted,
     link_row,
@@ -43,6 +46,15 @@ from pipelines.storage import make_folder
 # How long a write waits for another program to let go of the SQLite file.
 BUSY_MILLISECONDS = 30_000
 _LEVEL = "recorded_at"
+# By which algorithm and parameters the keys of copies were made; absent while they are not whole.
+COPIES = "copies"
+
+# Made once: these are asked for each page.
+_WITH_TEXT = (
+    sa.select(tables.articles)
+    .where(tables.articles.c.content_hash == sa.bindparam("content_hash"))
+    .order_by(tables.articles.c.first_seen, tables.articles.c.article_id)
+)
 
 
 class State:
@@ -83,25 +95,31 @@ class State:
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
+            tables.upgrade(connection)
             for index in schedule_tables.INDEXES:  # of tables that may have been there before them
                 index.create(connection, checkfirst=True)
         found = self.note("schema_version")
         if found is None:
             self.set_note("schema_version", str(SCHEMA_VERSION))
+            self.set_note(COPIES, PARAMETERS)  # of nothing, all is there
         elif int(found) > SCHEMA_VERSION:
             raise StateError(
                 f"was written by a newer Sitrep (schema {found}, known here {SCHEMA_VERSION})",
                 where=self._engine.url.render_as_string(hide_password=True),
                 remedy="update Sitrep",
             )
+        elif int(found) < SCHEMA_VERSION:
+            self.set_note("schema_version", str(SCHEMA_VERSION))
 
     def close(self) -> None:
         self._engine.dispose()
 
     def clear(self) -> None:
-        """Forget everything but whose state it is."""
+        """Forget what the lake tells again; whose state it is, and what hosts asked for, stays."""
         with self.transaction() as transaction:
             for table in (
+                tables.copy_keys,
+                tables.copy_texts,
                 tables.links,
                 tables.responses,
                 tables.articles,
@@ -114,6 +132,7 @@ class State:
             ):
                 transaction.empty(table)
             transaction.drop_level()
+            transaction.drop_note(COPIES)
 
     def belongs_to(self, lake_id: str) -> None:
         """Bind a new state to its lake. Raises StateError when it is bound to another one."""
@@ -164,7 +183,7 @@ class State:
 
     def note(self, key: str) -> str | None:
         """Return a value of the table `meta`: `lake_id`, `schema_version`, `recorded_at`."""
-        rows = self._rows(sa.select(tables.meta.c.value).where(tables.meta.c.key == key))
+        rows = self.select(sa.select(tables.meta.c.value).where(tables.meta.c.key == key))
         return str(rows[0]["value"]) if rows else None
 
     def set_note(self, key: str, value: str) -> None:
@@ -180,7 +199,7 @@ class State:
         query = sa.select(tables.links).where(
             tables.links.c.site == site, tables.links.c.url_key == fitted(url_key)
         )
-        rows = self._rows(query)
+        rows = self.select(query)
         return link_state(rows[0]) if rows else None
 
     def links(self, site: str, url_keys: Collection[str]) -> dict[str, LinkState]:
@@ -189,7 +208,9 @@ class State:
         keys = list(asked)
         for start in range(0, len(keys), 500):  # within every database's limit of variables
             some = tables.links.c.url_key.in_(keys[start : start + 500])
-            for row in self._rows(sa.select(tables.links).where(tables.links.c.site == site, some)):
+            for row in self.select(
+                sa.select(tables.links).where(tables.links.c.site == site, some)
+            ):
                 found[asked[row["url_key"]]] = link_state(row)
         return found
 
@@ -200,7 +221,7 @@ class State:
             .where(tables.links.c.site == site, tables.links.c.status == "pending")
             .order_by(tables.links.c.first_seen)
         )
-        return [link_state(row) for row in self._rows(query)]
+        return [link_state(row) for row in self.select(query)]
 
     def link_counts(self, site: str) -> dict[str, int]:
         query = (
@@ -208,16 +229,16 @@ class State:
             .where(tables.links.c.site == site)
             .group_by(tables.links.c.status)
         )
-        return {row["status"]: row["links"] for row in self._rows(query)}
+        return {row["status"]: row["links"] for row in self.select(query)}
 
     def response(self, site: str, url: str) -> ResponseState | None:
         is_it = (tables.responses.c.site == site, tables.responses.c.url == fitted(url))
         query = sa.select(tables.responses).where(*is_it)
-        rows = self._rows(query)
+        rows = self.select(query)
         return response_state(rows[0]) if rows else None
 
     def article(self, article_id: str) -> ArticleState | None:
-        rows = self._rows(
+        rows = self.select(
             sa.select(tables.articles).where(tables.articles.c.article_id == article_id)
         )
         return article_state(rows[0]) if rows else None
@@ -227,7 +248,7 @@ class State:
         query = sa.select(tables.aliases.c.article_id).where(
             tables.aliases.c.site == site, tables.aliases.c.url_key == fitted(url_key)
         )
-        rows = self._rows(query)
+        rows = self.select(query)
         return str(rows[0]["article_id"]) if rows else None
 
     def article_at(self, site: str, url_key: str) -> ArticleState | None:
@@ -240,38 +261,55 @@ class State:
         query = sa.select(tables.claims.c.article_id).where(
             tables.claims.c.site == site, tables.claims.c.url_key == fitted(url_key)
         )
-        return {str(row["article_id"]) for row in self._rows(query)}
+        return {str(row["article_id"]) for row in self.select(query)}
 
-    def articles_with_text(self, content_hash: str) -> list[ArticleState]:
-        """Return the articles whose current text is this one, first seen first."""
+    def articles_with_text(self, content_hash: str, *, most: int) -> list[ArticleState]:
+        """Return the first articles whose current text is this one, first seen first."""
+        query = _WITH_TEXT.limit(most)
+        return [article_state(row) for row in self.select(query, {"content_hash": content_hash})]
+
+    def members(self, cluster_id: str, *, most: int) -> list[ArticleState]:
+        """Return the first articles of a cluster that have texts of their own."""
         query = (
             sa.select(tables.articles)
-            .where(tables.articles.c.content_hash == content_hash)
+            .where(
+                tables.articles.c.cluster_id == cluster_id,
+                tables.articles.c.cluster_relation.not_in(("exact", "composite")),
+            )
             .order_by(tables.articles.c.first_seen, tables.articles.c.article_id)
+            .limit(most)
         )
-        return [article_state(row) for row in self._rows(query)]
+        return [article_state(row) for row in self.select(query)]
+
+    def original_of(self, cluster_id: str) -> ArticleState | None:
+        query = sa.select(tables.articles).where(
+            tables.articles.c.cluster_id == cluster_id,
+            tables.articles.c.cluster_relation == "original",
+        )
+        rows = self.select(query)
+        return article_state(rows[0]) if rows else None
 
     def cluster_members(self, cluster_id: str) -> set[str]:
         members = sa.select(tables.articles.c.article_id).where(
             tables.articles.c.cluster_id == cluster_id
         )
-        return {str(row["article_id"]) for row in self._rows(members)}
+        return {str(row["article_id"]) for row in self.select(members)}
 
     def batches(self) -> set[str]:
         """Return the WARC files whose commit was carried through to this state."""
-        return {str(row["warc_path"]) for row in self._rows(sa.select(tables.batches.c.warc_path))}
+        return {str(row["warc_path"]) for row in self.select(sa.select(tables.batches.c.warc_path))}
 
     def site(self, site: str) -> SiteState:
-        rows = self._rows(sa.select(tables.sites).where(tables.sites.c.site == site))
+        rows = self.select(sa.select(tables.sites).where(tables.sites.c.site == site))
         return SiteState(**rows[0]) if rows else SiteState(site=site)
+
+    def host(self, host: str) -> HostState:
+        rows = self.select(sa.select(hosts).where(hosts.c.host == host))
+        return HostState(**rows[0]) if rows else HostState(host=host)
 
     def count_articles(self) -> int:
         count = sa.select(sa.func.count().label("n")).select_from(tables.articles)
-        return int(self._rows(count)[0]["n"])
-
-    def select(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
-        """Return the rows of a query over the tables of `state_tables` and `schedule_tables`."""
-        return self._rows(query)
+        return int(self.select(count)[0]["n"])
 
     def rows(self, table: sa.Table) -> Iterator[sa.RowMapping]:
         """Yield every row of a table of `state_tables`, some at a time."""
@@ -281,10 +319,21 @@ class State:
         except DBAPIError as error:
             raise self._unreadable(error) from error
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+    def select(
+        self, query: sa.Select[Any], given: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.RowMapping]:
         try:
             with self._engine.connect() as connection:
-                return connection.execute(query).mappings().all()
+                return connection.execute(query, given).mappings().all()
+        except DBAPIError as error:
+            raise self._unreadable(error) from error
+
+    def tuples(
+        self, query: sa.Select[Any], given: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query, given).all()
         except DBAPIError as error:
             raise self._unreadable(error) from error
 
@@ -309,7 +358,7 @@ class Transaction:
         self.put(tables.responses, [response_row(response) for response in responses])
 
     def put_articles(self, articles: Iterable[ArticleState]) -> None:
-        self.put(tables.articles, [asdict(article) for article in articles])
+        self.put(tables.articles, [article_row(article) for article in articles])
 
     def put_aliases(self, site: str, aliases: Mapping[str, str]) -> None:
         rows = {fitted(key): article_id for key, article_id in aliases.items()}
@@ -333,7 +382,10 @@ class Transaction:
         self.put(tables.meta, [{"key": _LEVEL, "value": recorded_at.isoformat()}])
 
     def drop_level(self) -> None:
-        self._connection.execute(sa.delete(tables.meta).where(tables.meta.c.key == _LEVEL))
+        self.drop_note(_LEVEL)
+
+    def drop_note(self, key: str) -> None:
+        self.delete(tables.meta, tables.meta.c.key == key)
 
     def put_note_once(self, key: str, value: str) -> None:
         """Put a value down, unless there is one."""
@@ -343,8 +395,17 @@ class Transaction:
     def put_site(self, site: SiteState) -> None:
         self.put(tables.sites, [asdict(site)])
 
+    def put_host(self, host: HostState) -> None:
+        self.put(hosts, [asdict(host)])
+
     def empty(self, table: sa.Table) -> None:
         self._connection.execute(sa.delete(table))
+
+    def delete(self, table: sa.Table, which: sa.ColumnElement[bool]) -> None:
+        self._connection.execute(sa.delete(table).where(which))
+
+    def scalar(self, query: sa.Select[Any]) -> Any:
+        return self._connection.execute(query).scalar()
 
     def put(self, table: sa.Table, rows: Collection[Mapping[str, Any]]) -> None:
         if not rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -15,14 +16,14 @@ from pipelines.hints import hints_of, said
 from pipelines.model import NO_HINTS, Hints, Kind, Link, RecordLocation
 from pipelines.well_formed import well_formed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # With the site's name beside it, well under what an index entry may have (see `fitted`).
 MOST_KEY_BYTES = 2_000
 LinkStatus = Literal["pending", "done", "refused", "failed", "gone"]
 LINK_STATUSES: tuple[str, ...] = get_args(LinkStatus)
 
 
-class _UtcTime(sa.TypeDecorator[datetime]):
+class UtcTime(sa.TypeDecorator[datetime]):
     """A time as ISO 8601 text in UTC, which sorts as it should and which every database keeps."""
 
     impl = sa.String(32)
@@ -94,8 +95,8 @@ links = sa.Table(
     sa.Column("listed", _ListedJson, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("article_id", sa.String(64)),
-    sa.Column("first_seen", _UtcTime, nullable=False),
-    sa.Column("last_fetched", _UtcTime),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("last_fetched", UtcTime),
     sa.Index("links_by_status", "site", "status"),
 )
 # One row an address that was answered, whatever it was: what a conditional GET needs, and where
@@ -108,7 +109,7 @@ responses = sa.Table(
     sa.Column("etag", sa.Text),
     sa.Column("last_modified", sa.Text),
     sa.Column("payload_digest", sa.String(128), nullable=False),
-    sa.Column("fetched_at", _UtcTime, nullable=False),
+    sa.Column("fetched_at", UtcTime, nullable=False),
     sa.Column("warc_path", sa.Text, nullable=False),
     sa.Column("warc_offset", sa.BigInteger, nullable=False),
     sa.Column("warc_length", sa.BigInteger, nullable=False),
@@ -127,11 +128,30 @@ articles = sa.Table(
     sa.Column("word_count", sa.Integer, nullable=False),
     sa.Column("cluster_id", sa.String(64), nullable=False),
     sa.Column("cluster_relation", sa.String(16), nullable=False),
-    sa.Column("date_published", _UtcTime),
+    sa.Column("date_published", UtcTime),
     sa.Column("date_published_precision", sa.String(16)),
-    sa.Column("first_seen", _UtcTime, nullable=False),
-    sa.Index("articles_by_text", "content_hash"),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("number", sa.Integer),  # by which `copy_keys` knows it
+    sa.Index("articles_by_number", "number"),
+    sa.Index("articles_by_text_seen", "content_hash", "first_seen", "article_id"),
     sa.Index("articles_by_cluster", "cluster_id"),
+)
+# By what copies are found (`copy_tables`): 8 bytes a row, and the key's order is all that is asked.
+copy_keys = sa.Table(
+    "copy_keys",
+    metadata,
+    sa.Column("key", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+copy_texts = sa.Table(
+    "copy_texts",
+    metadata,
+    sa.Column("article_id", sa.String(64), primary_key=True),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("text", sa.LargeBinary, nullable=False),
+    sa.Index("copy_texts_by_place", "place"),
 )
 aliases = sa.Table(
     "aliases",
@@ -154,10 +174,19 @@ sites = sa.Table(
     "sites",
     metadata,
     sa.Column("site", sa.String(128), primary_key=True),
-    sa.Column("last_run", _UtcTime),
-    sa.Column("last_success", _UtcTime),
+    sa.Column("last_run", UtcTime),
+    sa.Column("last_success", UtcTime),
     sa.Column("last_error", sa.Text),
 )
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Add what a state of schema 1 lacks: how `copy_keys` knows an article, and its indexes."""
+    columns = {column["name"] for column in sa.inspect(connection).get_columns("articles")}
+    if "number" not in columns:
+        connection.execute(sa.text("ALTER TABLE articles ADD COLUMN number INTEGER"))
+        for index in articles.indexes:
+            index.create(connection, checkfirst=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,5 +304,14 @@ def response_state(row: sa.RowMapping) -> ResponseState:
     return ResponseState(location=location, **data)
 
 
+def article_row(state: ArticleState) -> dict[str, Any]:
+    return asdict(state) | {"number": number_of(state.article_id)}
+
+
 def article_state(row: sa.RowMapping) -> ArticleState:
-    return ArticleState(**row)
+    return ArticleState(**{key: value for key, value in row.items() if key != "number"})
+
+
+def number_of(article_id: str) -> int:
+    """Return 32 bits of an article's id, with a sign."""
+    return zlib.crc32(article_id.encode()) - (1 << 31)

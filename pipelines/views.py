@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from pipelines import sql_functions
+from pipelines.cluster_view import CLUSTERS
 from pipelines.lake import Lake
 from pipelines.schema import ARTICLES, TABLES
 from pipelines.sql import connect_offline, scan
@@ -75,6 +77,22 @@ ROWS = f"""
 
 DERIVE = "WITH " + ",\n".join(f"{name} AS ({sql})" for name, sql in STEPS.items()) + ROWS
 
+
+def _telling(row: str) -> str:
+    """Return a row as what `edit_between` compares."""
+    return f"""struct_pack(
+        headline := {row}.headline,
+        description := {row}.description,
+        article_body := {row}.article_body,
+        authors := {row}.authors,
+        "date" := strftime({row}.date_published, CASE {row}.date_published_precision
+            WHEN 'day' THEN '%Y-%m-%d' ELSE '%Y-%m-%dT%H:%M:%SZ' END),
+        "access" := CASE {row}.is_accessible_for_free
+            WHEN false THEN 'paid' WHEN true THEN 'free' END,
+        in_language := {row}.in_language
+    )"""
+
+
 _VIEWS = {
     "revisions": """
         SELECT * FROM revisions_all
@@ -82,39 +100,32 @@ _VIEWS = {
             PARTITION BY article_id, revision ORDER BY extraction DESC, recorded_at DESC
         ) = 1
     """,
-    "clusters": """
-        WITH ranked AS (
-            SELECT *, row_number() OVER (
-                PARTITION BY cluster_id
-                ORDER BY (cluster_relation = 'original') DESC, first_seen, article_id
-            ) AS place
-            FROM articles
+    "clusters": CLUSTERS,
+    # Only those parts are looked at in which the crawl found a change: it read both versions by one
+    # extractor, while these may come from two.
+    "edits": f"""
+        SELECT * EXCLUDE (told), told.kinds AS kinds, told.sentences AS sentences
+        FROM (
+            SELECT now.article_id, now.site, now.url, now.headline, now.revision,
+                   now.previous_revision, now.recorded_at, now.fetched_at, now.change,
+                   before.headline AS previous_headline,
+                   before.description AS previous_description,
+                   now.description AS description,
+                   before.article_body AS previous_body,
+                   now.article_body AS article_body,
+                   before.fetched_at AS previous_fetched_at,
+                   now.date_modified,
+                   now.extractor IS NOT DISTINCT FROM before.extractor AS is_same_extractor,
+                   edit_between(struct_pack(
+                       parts := now.change,
+                       "before" := {_telling("before")},
+                       "after" := {_telling("now")}
+                   )) AS told
+            FROM revisions now
+            JOIN revisions before ON now.article_id = before.article_id
+                AND now.previous_revision = before.revision
         )
-        SELECT cluster_id,
-               any_value(article_id) FILTER (place = 1) AS original_article_id,
-               any_value(site) FILTER (place = 1) AS original_site,
-               any_value(headline) FILTER (place = 1) AS original_headline,
-               any_value(url) FILTER (place = 1) AS original_url,
-               count(*) AS members,
-               list_sort(list(DISTINCT site)) AS sites,
-               min(date_published) AS first_published,
-               max(date_published) AS last_published,
-               min(first_seen) AS first_seen
-        FROM ranked
-        GROUP BY cluster_id
-    """,
-    "edits": """
-        SELECT now.article_id, now.site, now.url, now.headline, now.revision,
-               now.previous_revision, now.recorded_at, now.fetched_at, now.change,
-               before.headline AS previous_headline,
-               before.description AS previous_description,
-               now.description AS description,
-               before.article_body AS previous_body,
-               now.article_body AS article_body
-        FROM revisions now
-        JOIN revisions before ON now.article_id = before.article_id
-            AND now.previous_revision = before.revision
-    """,
+    """,  # noqa: S608 - made of our own columns' names
     "removed_blocks": """
         SELECT article_id, site, url, block.text AS text, block.rule AS rule,
                block.selector AS selector
@@ -128,6 +139,7 @@ _KNOWN_FROM = {
     "relations": "recorded_at",
     "captures": "fetched_at",
     "furniture": "recorded_at",
+    "reservations": "fetched_at",
     "runs": "started_at",
 }
 _BASES = {"revisions": "revisions_all"}
@@ -142,6 +154,7 @@ def connect(
     `articles` is what was published; with `as_of`, what a publish would have made then.
     """
     with connect_offline(lake.storage if lake else None) as connection:
+        sql_functions.register(connection)
         _make_views(connection, lake, as_of=as_of)
         yield connection
 

@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.scoring import Counts, Reading, score, summarise
 from pipelines.model import Article, RemovedBlock
+from tests.pipelines.copy_texts import LANGUAGES
 
 CHECKOUT = Path(__file__).parents[1]
 # The benchmarks are scripts, which find each other beside themselves.
@@ -301,6 +302,43 @@ def test_lake_benchmark_finds_what_it_put_in() -> None:
     assert steps["pandas, a month"]["rows"] > 0
 
 
+@pytest.mark.parametrize("batch", ["2", "200"])
+def test_dedup_benchmark_tells_copies_in_a_file_of_texts(tmp_path: Path, batch: str) -> None:
+    told = LANGUAGES["en"].text
+    texts = [told, f"PORT ELLERY (Wire) — {told}", told, LANGUAGES["tr"].text, told + " More soon."]
+    urls = [f"https://s{n}.example/story-{n}/" for n in range(4)]
+    urls.append(urls[0] + "?utm_source=feed")
+    rows = [
+        {"id": n, "url": url, "site": url[8:18], "title": "", "text": text}
+        for n, (url, text) in enumerate(zip(urls, texts, strict=True))
+    ]
+    file, out = tmp_path / "texts.parquet", tmp_path / "out.jsonl"
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    run("dedup.py", str(file), "--assignments", str(out), "--batch", batch)
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["id"] for one in found] == [0, 1, 2, 3, 4]
+    relations = ["original", "near", "exact", "original", "revision"]
+    assert [one["relation"] for one in found] == relations
+    assert len({one["cluster_id"] for one in found}) == 2
+
+
+def test_dedup_benchmark_measures_an_index() -> None:
+    _, said = run("dedup.py", "--scale", "2000", "--new", "50")
+    [scale] = said["scale"]
+    assert scale["copies"] == 10
+    assert scale["copies_found"] >= 9
+    assert scale["bytes_an_article"] > 0
+    assert scale["cpu_seconds"] > 0
+
+
+def test_views_benchmark_asks_of_clusters_and_edits() -> None:
+    _, said = run("views.py", "--rows", "700", "--characters", "300")
+    found = {name: one["rows"] for name, one in said["questions"].items()}
+    assert found["the viral one"] == found["count the shared"] == 1
+    assert found["everything"] == 201
+    assert found["figures changed"] > 0
+
+
 def test_memory_benchmark_crawls_every_page() -> None:
     _, said = run("memory.py", "--pages", "30", "--every", "0.1")
     assert (said["pages"], said["exit_status"]) == (30, 0)
@@ -312,3 +350,19 @@ def test_no_hostile_page_takes_more_than_its_length_asks_for() -> None:
     assert len(said["pages"]) > 20
     assert max(row["growth"] for row in said["pages"]) < 8
     assert said["two_megabytes_seconds"] < 5
+
+
+def test_url_benchmark_fails_for_a_false_merge_and_only_counts_what_it_missed(
+    tmp_path: Path,
+) -> None:
+    tracked, missed, merged = (
+        ("same", "https://post.example/a-b", "https://post.example/a-b?utm_source=x"),
+        ("same", "https://post.example/a-b", "https://post.example/a-b?edition=7"),
+        ("diff", "https://post.example/a-b", "https://post.example/a-b?fbclid=7"),
+    )
+    file = tmp_path / "pairs.tsv"
+    for pairs, right, status in (([tracked], 1, 0), ([tracked, missed], 1, 0), ([merged], 0, 1)):
+        lines = ["label\turl_a\turl_b\tcase", *("\t".join([*pair, "own"]) for pair in pairs)]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        exit_status, said = run("urls.py", str(file), check=False)
+        assert (exit_status, said["right"], said["pairs"]) == (status, right, len(pairs))

@@ -541,9 +541,14 @@ def test_explain_of_an_unknown_field_names_the_one_that_was_meant(there: Sitrep)
 
 
 def test_show_of_an_edit_is_a_difference(there: Sitrep, crawled: Installation) -> None:
-    lines = there("show", newsroom(crawled).special["edited"], "--diff").stdout.splitlines()
-    assert any(line.startswith("-") and not line.startswith("---") for line in lines)
-    assert any(line.startswith("+") and not line.startswith("+++") for line in lines)
+    url = newsroom(crawled).special["edited"]
+    *_, kinds, before, after = there("show", url, "--diff").stdout.splitlines()
+    assert kinds == "@@ body: numbers @@"
+    assert before.startswith("-The Lathen shipyard will build three corvettes")
+    assert after.startswith("+The Lathen shipyard will build five corvettes")
+    said = only_object(there("show", url, "--diff", "--json").stdout)
+    assert (said["change"], said["kinds"]) == (["body"], ["numbers"])
+    assert said["sentences"][0]["words_after"] == ["five"]
 
 
 def test_sites_list_names_the_bundled_and_the_users_own(

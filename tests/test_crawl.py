@@ -90,6 +90,22 @@ def test_an_edit_is_a_revision_that_names_what_changed(crawled):
     assert "five corvettes" in edit["article_body"]
 
 
+def test_a_figure_that_was_changed_is_told_with_its_sentence_before_and_after(crawled):
+    url = crawled.newsroom.special["edited"]
+    changed = (
+        "SELECT s.* FROM (SELECT url, kinds, unnest(sentences) AS s FROM edits) "
+        f"WHERE url = '{url}' AND list_contains(kinds, 'numbers')"
+    )
+    [one] = crawled.rows(changed)
+    assert (one["part"], one["kinds"]) == ("body", ["numbers"])
+    assert (one["words_before"], one["words_after"]) == (["three"], ["five"])
+    assert one["before"].startswith("The Lathen shipyard will build three corvettes")
+    assert one["after"] == one["before"].replace("three", "five")
+    [first, _] = crawled.rows(f"SELECT recorded_at FROM revisions WHERE url = '{url}' ORDER BY 1")
+    then = crawled.json("query", changed, "--as-of", first["recorded_at"])
+    assert then["rows"] == []
+
+
 def test_cosmetic_changes_make_no_revision(crawled):
     url = crawled.newsroom.special["cosmetic"]
     rows = crawled.rows(f"SELECT revision FROM revisions_all WHERE url = '{url}'")
@@ -113,6 +129,12 @@ def test_one_text_on_three_sites_is_one_cluster_with_one_original(crawled):
     assert len({row["cluster_id"] for row in rows}) == 1
     assert sorted(row["cluster_relation"] for row in rows) == ["exact", "exact", "original"]
     assert crawled.reports[0]["totals"]["duplicates"] == 2
+    [cluster] = crawled.rows("SELECT * FROM clusters WHERE members > 1")
+    assert (cluster["members"], cluster["independent_sources"]) == (3, 1)
+    assert (cluster["original_by"], cluster["first_sites"]) == (
+        "earliest", [cluster["original_site"]],
+    )  # fmt: skip
+    assert {one["url"] for one in cluster["member_articles"]} == set(urls)
 
 
 def test_the_original_is_the_copy_that_was_published_first_whoever_was_fetched_first(crawled):

@@ -403,7 +403,43 @@ def test_a_title_cut_in_the_middle_of_an_emoji_keeps_no_batch_out_of_the_lake(si
     assert [one.verdict for one in desk.fetch(site, one.path)] == ["unchanged"]
 
 
-# --- exact copies -------------------------------------------------------------------------------
+# --- copies -------------------------------------------------------------------------------------
+
+
+def test_copies_that_were_cut_or_reworded_join_are_counted_and_stay_what_they_are(tmp_path, pool):
+    with LivingSite("slipway_post") as one, LivingSite("dock_times") as two:
+        desk = Desk(tmp_path, pool, one, two)
+        one.put(story(1), story(2))
+        desk.fetch(one, story(1).path, story(2).path)
+        told = story(1).body
+        reworded = (f"DOCK TOWN (Quay Wire) - {told[0]}", *told[1:4], *told[5:])
+        two.put(
+            _at(story(1), "/wire/cut/", body=told[:3]),
+            _at(story(1), "/wire/more/", body=reworded, headline="Another headline"),
+            story(3),
+        )
+        paths = ("/wire/cut/", "/wire/more/", story(3).path)
+        said = desk.fetch(two, *paths)
+        assert [one.is_duplicate for one in said] == [True, True, False]
+        rows = {row["url"]: row for row in desk.articles}
+        relations = [rows[two.url(path)]["cluster_relation"] for path in paths]
+        assert relations == ["excerpt", "near", "original"]
+        original = rows[one.url(story(1).path)]["article_id"]
+        assert {rows[two.url(path)]["cluster_id"] for path in paths[:2]} == {original}
+
+        before = desk.rows("FROM relations ORDER BY article_id")
+        desk.fetch(two, *paths)
+        assert desk.rows("FROM relations ORDER BY article_id") == before
+        assert desk.examine() == []
+
+
+def test_a_site_that_names_one_canonical_for_every_page_has_articles_of_their_own(site, desk):
+    stories = [story(n, canonical=site.url("/2024/05/story-1/")) for n in range(1, 7)]
+    site.put(*stories)
+    for one in stories:
+        desk.fetch(site, one.path)
+    assert len({row["article_id"] for row in desk.articles}) == len(stories)
+    assert {row["cluster_relation"] for row in desk.articles} == {"original"}
 
 
 def test_copies_across_sites_follow_the_first_seen_and_stay_when_edited(tmp_path, pool):

@@ -298,7 +298,7 @@ def test_a_crawl_that_was_killed_is_begun_again_later_each_time(tmp_path, site):
     site.delay_seconds = 1
     with scheduled(installation, site.name) as process:
         for failures in (1, 2):
-            wait_for(lambda: children(process.pid) and site.asked("/robots.txt"))
+            wait_for(lambda: children(process.pid) and site.requests)
             os.killpg(children(process.pid)[0], signal.SIGKILL)
             wait_for(lambda n=failures: failures_of(installation, site) == n)
             site.requests.clear()

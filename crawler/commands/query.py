@@ -29,11 +29,12 @@ def query(context: Context, *, sql: str, as_of: datetime | None) -> None:
     """Ask the lake in SQL (DuckDB).
 
     Views: articles, revisions, revisions_all, captures, relations, clusters, edits,
-    removed_blocks, runs. All times are in UTC.
+    removed_blocks, furniture, reservations, runs. All times are in UTC.
 
     \b
     sitrep query "SELECT site, headline, date_published FROM articles ORDER BY 3 DESC LIMIT 10"
-    sitrep query "SELECT * FROM edits WHERE list_contains(change, 'body')"
+    sitrep query "SELECT url, kinds, sentences FROM edits WHERE list_contains(kinds, 'numbers')"
+    sitrep query "SELECT source, original_headline, first_sites, members FROM clusters"
     """
     lake = Lake.open(context.settings.lake)
     with connect(lake, as_of=as_of) as connection:

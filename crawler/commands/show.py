@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,9 @@ import click
 from crawler.commands.common import Context, verb
 from crawler.commands.finding import article_id_of, chosen_version, versions_of
 from crawler.console import Out, plain
+from crawler.report import iso
 from pipelines.archive import read_page
+from pipelines.edits import Change, Telling, changes_between, kinds_of
 from pipelines.lake import Lake
 from pipelines.schema import Row
 
@@ -57,33 +58,49 @@ def _raw(out: Out, lake: Lake, row: Row) -> None:
 
 def _diff(out: Out, versions: list[Row], row: Row) -> None:
     before = next((one for one in versions if one["revision"] == row["previous_revision"]), None)
+    found = _changes(before, row) if before else ()
     lines = difference(before, row) if before else []
-    change = {"article_id": row["article_id"], "revision": row["revision"]}
-    out.result({**change, "change": row["change"], "diff": lines})
+    change = {"article_id": row["article_id"], "revision": row["revision"], "change": row["change"]}
+    told = {"kinds": kinds_of(found), "sentences": [asdict(one) for one in found], "diff": lines}
+    out.result(change | told)
     if before is None:
         out.say("the first version: nothing before it")
     show_difference(out, lines)
 
 
 def difference(before: Row, after: Row) -> list[str]:
-    """Return a unified difference of two versions, headline and standfirst included."""
-    return list(
-        difflib.unified_diff(
-            _lines(before), _lines(after), f"revision {before['revision']}",
-            f"revision {after['revision']}", lineterm="", n=1,
-        )
-    )  # fmt: skip
+    """Return what a version changed, sentence by sentence, as a unified difference looks."""
+    lines = [f"--- revision {before['revision']}", f"+++ revision {after['revision']}"]
+    for one in _changes(before, after):
+        kinds = [kind for kind in one.kinds if kind != one.part]
+        lines.append(f"@@ {': '.join([one.part, *([', '.join(kinds)] if kinds else [])])} @@")
+        lines += [f"-{one.before}"] * (one.before is not None)
+        lines += [f"+{one.after}"] * (one.after is not None)
+    return lines
+
+
+def _changes(before: Row, after: Row) -> tuple[Change, ...]:
+    """Tell of the parts that the publisher changed: the rest may differ by the extractor alone."""
+    return changes_between(_telling(before), _telling(after), parts=after["change"] or ())
+
+
+def _telling(row: Row) -> Telling:
+    is_free = row["is_accessible_for_free"]
+    return Telling(
+        headline=row["headline"],
+        description=row["description"],
+        article_body=row["article_body"],
+        authors=tuple(row["authors"] or ()),
+        date=iso(row["date_published"]) if row["date_published"] else None,
+        access=None if is_free is None else "free" if is_free else "paid",
+        in_language=row["in_language"],
+    )
 
 
 def show_difference(out: Out, lines: list[str]) -> None:
     for line in lines:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
         out.say(line, style=style)
-
-
-def _lines(row: Row) -> list[str]:
-    head = [row["headline"] or "", row["description"] or "", ", ".join(row["authors"] or ())]
-    return [*head, *(row["article_body"] or "").split("\n")]
 
 
 def _article(out: Out, row: Row, versions: list[Row]) -> None:

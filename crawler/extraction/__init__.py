@@ -15,7 +15,7 @@ from crawler.extraction.authors import Credits, find_credits
 from crawler.extraction.body import Body, find_body
 from crawler.extraction.candidates import Candidate, Choice
 from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
-from crawler.extraction.document import decode, header, parse, unfit
+from crawler.extraction.document import decode, header, parse, unfit, visible
 from crawler.extraction.fields import (
     declared_languages,
     find_image,
@@ -26,7 +26,7 @@ from crawler.extraction.fields import (
 )
 from crawler.extraction.forms import prune_forms
 from crawler.extraction.furniture import prune_learned
-from crawler.extraction.further_pages import may_have_pages, next_page
+from crawler.extraction.further_pages import next_page
 from crawler.extraction.headline import find_h1, find_headline
 from crawler.extraction.jsonld import JsonLd, read_jsonld
 from crawler.extraction.lines import Known
@@ -112,7 +112,6 @@ def reading_of(
         hints=hints or NO_HINTS,
         fetched_at=fetched_at,
         furniture=furniture,
-        may_go_on=may_have_pages(html),
     )
     # lxml makes an element's Python object anew whenever nobody holds it: hold them all.
     held = list(root.iter())
@@ -132,7 +131,6 @@ class _Given:
     hints: Hints
     fetched_at: datetime | None
     furniture: Furniture | None
-    may_go_on: bool
 
     @property
     def publisher(self) -> str | None:
@@ -161,6 +159,7 @@ class Reading:
     body: Body
     removals: list[Removal]
     chosen: dict[str, Choice]
+    next_page: str | None
 
     def value(self, field: str) -> Any:
         return self.chosen[field].value
@@ -180,8 +179,9 @@ def _read(root: HtmlElement, given: _Given) -> Reading:
     story = Story(root, h1)
     removals = prune_site(root, given.rules.prune)
     removals += prune_markup(root, story) + prune_forms(root, story)
+    shown = list(visible(root))
     named = find_credits(
-        root,
+        shown,
         metadata=metadata,
         jsonld=jsonld,
         publisher=given.publisher,
@@ -189,7 +189,7 @@ def _read(root: HtmlElement, given: _Given) -> Reading:
         h1=h1,
     )
     dates = _dates(root, given, metadata, jsonld, h1)
-    described = find_description(root, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)
+    described = find_description(shown, metadata=metadata, jsonld=jsonld, hints=given.hints, h1=h1)
     removals += prune_printed(root, story)
     removals += prune_learned(root, story, given.furniture, url=given.url)
     body = find_body(
@@ -217,6 +217,7 @@ def _read(root: HtmlElement, given: _Given) -> Reading:
         body=body,
         removals=removals,
         chosen=chosen | _stated(given, metadata, jsonld, body),
+        next_page=next_page(root, given.url),
     )
 
 
@@ -293,7 +294,7 @@ def _blank(url: str, site: Site | None, furniture: Furniture | None) -> Article:
 def _article(read: Reading, given: _Given) -> Article:
     article = _with_text(_blank(given.url, given.site, given.furniture), read, given)
     article = _with_dates(article, read.dates)
-    article = _with_metadata(article, read, given)
+    article = _with_metadata(article, read)
     evidence = Evidence(
         url=given.url,
         content_type=given.content_type,
@@ -301,6 +302,7 @@ def _article(read: Reading, given: _Given) -> Article:
         jsonld=read.jsonld,
         headline=read.value("headline"),
         body=article.article_body,
+        words=read.body.length,
         has_date=article.date_published is not None,
     )
     return replace(article, refusal=find_refusal(read.root, evidence))
@@ -339,27 +341,26 @@ def _with_dates(article: Article, dates: Dates) -> Article:
     )
 
 
-def _with_metadata(article: Article, read: Reading, given: _Given) -> Article:
+def _with_metadata(article: Article, read: Reading) -> Article:
     return replace(
         article,
         publisher=read.value("publisher"),
         canonical_link=read.metadata.canonical,
-        next_page=next_page(read.root, given.url) if given.may_go_on else None,
+        next_page=read.next_page,
         authors=read.credits.authors,
         byline=read.credits.byline,
         article_section=read.value("article_section"),
         keywords=read.value("keywords") or (),
         image_url=read.value("image_url"),
         is_accessible_for_free=read.value("is_accessible_for_free"),
-        is_truncated=next(signs_of_cut(read, may_go_on=given.may_go_on, url=given.url), None)
-        is not None,
+        is_truncated=next(signs_of_cut(read), None) is not None,
     )
 
 
-def signs_of_cut(read: Reading, *, may_go_on: bool, url: str) -> Iterator[Candidate]:
+def signs_of_cut(read: Reading) -> Iterator[Candidate]:
     """Yield what shows that the body is not all of the story; the first is enough."""
     text = read.body.text
-    if may_go_on and (link := next_page(read.root, url)) is not None:
+    if (link := read.next_page) is not None:
         yield Candidate("html", "a link to the next page", link, True, "is a further page of it")
     yield from access.signs_of_cut(
         read.root,

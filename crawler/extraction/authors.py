@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 
 from lxml.html import HtmlElement
 
 from crawler.extraction.candidates import Candidate, Choice, first_of, hinted, said
-from crawler.extraction.document import text_of, visible
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
+from crawler.extraction.printed_bylines import (
+    OTHER_WORK,
+    author_links,
+    byline_elements,
+    lines_beside,
+    printed_line,
+)
 from pipelines.fingerprint import tokens
 from pipelines.model import Hints
 
@@ -102,11 +107,6 @@ _NOT_A_NAME = re.compile(
     r"|\b(updated|published|posted|min read)\b"
 )
 _ACCOUNT = re.compile(r"[\W\d_]+|[^\s@]+@[^\s@]+")
-_AUTHOR_PAGE = re.compile(
-    r"/(?:authors?|by|people|profile|staff|writers?|contributors?|team|journalists?|autor(?:en)?"
-    r"|auteurs?|autores)/",
-    re.IGNORECASE,
-)
 # Where a printed line stops naming people: its date, its separators.
 _LINE_END = re.compile(
     r"\s*(?:[|•·]|\d|\bupdated\b|\bpublished\b|\bposted\b"
@@ -115,25 +115,7 @@ _LINE_END = re.compile(
     r"\s+\d{1,2}(?:st|nd|rd|th)?,?\s+\d{4}\b))",
     re.IGNORECASE,
 )
-# What others did to the story than write it, up to the next "by", or a separator.
-_OTHER_WORK = re.compile(
-    r"\b(?:(?:medically|fact|expert)[\s-])?(?:(?:reviewed|edited|checked|translated|photographed"
-    r"|photographs?|photography|photos?|illustrated|illustrations?|video|graphics?) by"
-    r"|(?:fotos?|bearbeitet|übersetzt|redigiert) von|(?:photos?|traduit|relu) par"
-    r"|(?:fotos?|editado|traducido|traduzido) por)\b"
-    r"[^|•·;]*?(?=(?:\bwritten |\breported )?\bby\b|[|•·;]|$)",
-    re.IGNORECASE,
-)
-# What a build puts behind a class: "Header--authName--2GjjR", "NameLink-sc-10pl2l7-1".
-_HASH = re.compile(
-    r"(?:-sc-[a-z0-9]+-\d+|[-_]{1,2}(?=[A-Za-z]{0,6}\d|[A-Za-z]{0,5}[a-z][A-Z])[A-Za-z0-9]{5,7})$"
-)
-_AUTHOR_CLASSES = (
-    *("byline", "author", "author-name", "author__name", "author_name", "authorname", "authname"),
-    *("authorlink", "authornamelink"),
-)
-_PERSON_BLOCK = frozenset(("byline", "author", "authors", "bylines"))
-_LONGEST_NAME, _LONGEST_BYLINE = 60, 200
+_LONGEST_NAME, _SURE_NAME = 60, 6
 _OTHER_TAGS = (
     "parsely-author", "sailthru.author", "dc.creator", "dcterms.creator", "cxenseparse:author",
 )  # fmt: skip
@@ -142,14 +124,6 @@ _AGENCY = "names a news agency as the author"
 _EDITORS = "without those of whom the page prints that they edited or reviewed it"
 _OTHERS = "names others than the first that names anyone, or fewer"
 _NOBODY = "names nobody: a desk, the site itself, an agency, or no name"
-# "By Ada Quay" in a line of its own, so near to the headline (in elements) that it is the story's.
-_BEGINS_BYLINE = re.compile(
-    r"(?:by:?|von:?|par:?|por:?|autor(?:in)?(?:/-?autor(?:in)?)?:?|author:|auteur:|автор:?)\s+"
-    r"(?-i:[^\W\d_a-z])",
-    re.IGNORECASE,
-)
-_BEFORE_H1, _AFTER_H1, _LONGEST_LINE, _MOST_PARTS = 15, 40, 8, 4
-_SURE_NAME, _STORY_WORDS = 6, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +135,7 @@ class Credits:
 
 
 def find_credits(
-    root: HtmlElement,
+    shown: Sequence[HtmlElement],
     *,
     metadata: Metadata,
     jsonld: JsonLd,
@@ -171,6 +145,8 @@ def find_credits(
 ) -> Credits:
     """Read the people from JSON-LD, then meta tags, then the printed line, then the feed.
 
+    `shown` are the page's visible elements, in order.
+
     Where none of these names any, from lines by the headline that begin as a byline does, or link
     to an author's page; and then an agency that is named as the author.
     """
@@ -179,9 +155,9 @@ def find_credits(
         for n in (publisher, metadata.first("og:site_name"), jsonld.publisher)
         if n
     }
-    elements = byline_elements(root)
-    printed = [_printed(element) for element in elements]
-    linked = [name for element in elements for name in _author_links(element)]
+    elements = byline_elements(shown)
+    printed = [printed_line(element) for element in elements]
+    linked = [name for element in elements for name in author_links(element)]
     tag, tagged = from_meta(metadata)
     sources = [
         *said("json-ld", "author", list(jsonld.authors)),
@@ -192,7 +168,7 @@ def find_credits(
     chosen = _fullest([replace(one, value=people_of(one.raw, house)) for one in sources])
     chosen = _of_writers(chosen, printed)
     fallback = [*jsonld.authors, *jsonld.organizations, *tagged, *hints.authors]
-    beside = lines_beside(root, h1) if not chosen.value else []
+    beside = lines_beside(shown, h1) if not chosen.value else []
     if beside:
         line = Candidate("html", "beside the headline", beside, people_of(beside, house))
         chosen = _fullest([*chosen.candidates, line])
@@ -255,7 +231,7 @@ def _of_writers(chosen: Choice, printed: list[str]) -> Choice:
 def _writers(people: list[str], printed: list[str]) -> list[str]:
     """Leave out those of whom the page prints that they edited or reviewed, if others wrote it."""
     line = " | ".join(printed)
-    others, rest = " ".join(_OTHER_WORK.findall(line)), _OTHER_WORK.sub(" ", line)
+    others, rest = " ".join(OTHER_WORK.findall(line)), OTHER_WORK.sub(" ", line)
     return [one for one in people if one not in others or one in rest] or people
 
 
@@ -271,46 +247,6 @@ def agencies_in(lines: Iterable[str], house: set[str]) -> list[str]:
             if plain in _AGENCIES and plain not in house:
                 return [name]
     return []
-
-
-def lines_beside(root: HtmlElement, h1: HtmlElement | None) -> list[str]:
-    """Return the lines close to the headline that name an author without a class that says so."""
-    if h1 is None:
-        return []
-    elements = list(visible(root))
-    at = next((place for place, one in enumerate(elements) if one is h1), None)
-    if at is None:
-        return []
-    below = takewhile(lambda one: not _is_story(one), elements[at : at + _AFTER_H1])
-    near = [*elements[max(0, at - _BEFORE_H1) : at], *below]
-    lines = [line for one in near for line in (_line_of_authors(one), _line_behind(one))]
-    return [line for line in lines if line]
-
-
-def _line_behind(element: HtmlElement) -> str | None:
-    """Return the line of authors that stands bare behind a date, say, in a box that is no text."""
-    text, box = " ".join((element.tail or "").split()), element.getparent()
-    if not text or box is None or not _is_byline_text(text):
-        return None
-    return text if len(text_of(box).split()) < _STORY_WORDS * 2 else None
-
-
-def _is_byline_text(text: str) -> bool:
-    return len(text.split()) <= _LONGEST_LINE and bool(_BEGINS_BYLINE.match(text))
-
-
-def _is_story(element: HtmlElement) -> bool:
-    return element.tag == "p" and len(text_of(element).split()) >= _STORY_WORDS
-
-
-def _line_of_authors(element: HtmlElement) -> str | None:
-    if element.tag == "a":
-        is_author = bool(_AUTHOR_PAGE.search(element.get("href") or ""))
-        return text_of(element) or None if is_author else None
-    if element.tag not in ("p", "span", "div", "li", "address") or len(element) > _MOST_PARTS:
-        return None
-    text = text_of(element)
-    return text if _is_byline_text(text) else None
 
 
 def from_meta(metadata: Metadata) -> tuple[str, list[str]]:
@@ -336,48 +272,6 @@ def _is_named(value: str) -> bool:
     return not value.startswith(("http", "/")) and not _ACCOUNT.fullmatch(value)
 
 
-def byline_elements(root: HtmlElement) -> list[HtmlElement]:
-    """Return the first element that names authors, and those that stand beside it."""
-    found: list[HtmlElement] = []
-    for element in visible(root):
-        if found and element.getparent() is not found[0].getparent():
-            continue
-        if _is_byline(element) and 0 < len(_printed(element)) <= _LONGEST_BYLINE:
-            found.append(element)
-    return found
-
-
-def _printed(element: HtmlElement) -> str:
-    return text_of(element).strip(" -–—|·•,/")
-
-
-def _author_links(element: HtmlElement) -> list[str]:
-    links = [element] if element.tag == "a" else element.iter("a")
-    writers = _OTHER_WORK.sub(" ", text_of(element))
-    return [
-        name
-        for link in links
-        if "author" in (link.get("rel") or "").split()
-        or _AUTHOR_PAGE.search(link.get("href") or "")
-        if (name := text_of(link)) in writers
-    ]
-
-
-def _is_byline(element: HtmlElement) -> bool:
-    if element.tag in ("body", "html", "article", "main", "section", "meta", "link", "script"):
-        return False
-    if "author" in (element.get("rel") or "").split() or element.get("itemprop") == "author":
-        return True
-    classes = (element.get("class") or "").split()
-    if not any(word in one.lower() for one in classes for word in ("auth", "byline")):
-        return False
-    names = [name.lower() for one in classes for name in dict.fromkeys((one, _HASH.sub("", one)))]
-    return any(
-        name in _PERSON_BLOCK or name.endswith(_AUTHOR_CLASSES) or name.startswith(("byline",))
-        for name in names
-    )
-
-
 def people_of(lines: Iterable[str], house: set[str]) -> list[str]:
     """Return the names of people in `lines`: each once, without "By", titles and desks.
 
@@ -391,7 +285,7 @@ def people_of(lines: Iterable[str], house: set[str]) -> list[str]:
 
 
 def _people_in(line: str, house: set[str]) -> Iterable[str]:
-    line, is_named = _BY.sub("", _OTHER_WORK.sub(" ", line).strip()), False
+    line, is_named = _BY.sub("", OTHER_WORK.sub(" ", line).strip()), False
     for part in _AND.split(_LINE_END.split(line)[0]):
         name = _BEHIND.sub("", _BY.sub("", part.strip(" .,–—-·•\u00a0")))
         if is_person(name, house):

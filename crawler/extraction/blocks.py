@@ -26,6 +26,7 @@ SILENT = frozenset((
 _SPACE = re.compile(r"[^\S\n]+")
 # Han, kana, Thai, Lao, Khmer, Burmese: scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_PARTED = re.compile(r"\n{2,}")
 _AROUND_BREAK = re.compile(r" ?\n ?")
 # Links among which those of one part are sought: every part against every link is a square.
 _MOST_LINKS = 200
@@ -37,6 +38,7 @@ _LONGEST_CELL = 400
 class Block:
     """One paragraph, heading, list item or table row. `kind` is p, h, li, quote or row.
 
+    `link_share` is how much of the text is link, 0..1.
     `is_story` is False where it stands in the story's box but was not taken for story text.
     `length` is in words, also where the script puts no spaces between them.
     """
@@ -51,20 +53,18 @@ class Block:
     is_story: bool = True
     length: int = field(init=False)
     key: str = field(init=False)
+    link_share: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.length = length_in_words(self.words)
         self.key = " ".join(self.words)
-
-    @property
-    def link_share(self) -> float:
-        """Return how much of the text is link, 0..1."""
-        return self.link_chars / max(1, len(self.text.replace(" ", "")))
+        letters = len(self.text) - self.text.count(" ") if self.link_chars else 0
+        self.link_share = self.link_chars / max(1, letters)
 
 
 def blocks_of(root: HtmlElement) -> list[Block]:
     """Return the blocks under `root` in order, without what is marked as removed."""
-    return list(_Walker().walk(root))
+    return _Walker().walk(root)
 
 
 class _Walker:
@@ -76,46 +76,47 @@ class _Walker:
         self.link_pieces: list[str] | None = None
         self.link_chars = 0
         self.owners: list[HtmlElement] = []
+        self.found: list[Block] = []
 
-    def walk(self, root: HtmlElement) -> Iterator[Block]:
+    def walk(self, root: HtmlElement) -> list[Block]:
         stack: list[tuple[HtmlElement, bool]] = [(root, False)]
         while stack:
             element, leaving = stack.pop()
+            tag = element.tag
             if leaving:
-                yield from self._leave(element)
+                self._leave(element, tag)
                 self._say(element.tail if element is not root else None)
-                continue
-            if not isinstance(element.tag, str) or _is_silent(element):
+            elif not isinstance(tag, str) or tag in SILENT or element.get(REMOVED) is not None:
                 self._say(element.tail)
-                continue
-            if element.tag == "table" and is_data_table(element):
-                yield from self._flush()
-                yield from _rows(element)
+            elif tag == "table" and is_data_table(element):
+                self._flush()
+                self.found += _rows(element)
                 self._say(element.tail)
-                continue
-            yield from self._enter(element)
-            stack.append((element, True))
-            stack.extend((child, False) for child in reversed(element))
-        yield from self._flush()
+            else:
+                self._enter(element, tag)
+                stack.append((element, True))
+                stack.extend([(child, False) for child in reversed(element)])
+        self._flush()
+        return self.found
 
-    def _enter(self, element: HtmlElement) -> Iterator[Block]:
-        if element.tag == "br":
+    def _enter(self, element: HtmlElement, tag: str) -> None:
+        if tag == "br":
             self.pieces.append("\n")
-        elif element.tag == "a":
+        elif tag == "a":
             self.link_pieces = []
-        elif not _is_inline(element):
-            yield from self._flush()
+        elif tag not in INLINE:
+            self._flush()
             self.owners.append(element)
         self._say(element.text)
 
-    def _leave(self, element: HtmlElement) -> Iterator[Block]:
-        if element.tag == "a" and self.link_pieces is not None:
+    def _leave(self, element: HtmlElement, tag: str) -> None:
+        if tag == "a" and self.link_pieces is not None:
             text = " ".join("".join(self.link_pieces).split())
             if text:
                 self.links.append((text, element.get("href") or ""))
             self.link_pieces = None
-        elif not _is_inline(element):
-            yield from self._flush()
+        elif tag not in INLINE:
+            self._flush()
             self.owners.pop()
 
     def _say(self, text: str | None) -> None:
@@ -125,14 +126,21 @@ class _Walker:
                 self.link_pieces.append(text)
                 self.link_chars += len("".join(text.split()))
 
-    def _flush(self) -> Iterator[Block]:
+    def _flush(self) -> None:
+        if not self.pieces:
+            self.links = []
+            return
         raw, links, chars = "".join(self.pieces), self.links, self.link_chars
         self.pieces, self.links, self.link_chars = [], [], 0
+        if raw.isspace():
+            return
         text = _AROUND_BREAK.sub("\n", _SPACE.sub(" ", raw)).strip()
         if not text or not self.owners:
             return
         # Two line breaks in a row are how old pages part their paragraphs.
-        parts = [part.strip() for part in re.split(r"\n{2,}", text) if part.strip()]
+        parts = [text]
+        if "\n\n" in text:
+            parts = [part.strip() for part in _PARTED.split(text) if part.strip()]
         first = 0
         for part in parts:
             near = links[first : first + _MOST_LINKS]
@@ -140,15 +148,7 @@ class _Walker:
             if own and len(links) > _MOST_LINKS:
                 first = links.index(own[0], first)
             share = chars if len(parts) == 1 else sum(len("".join(t.split())) for t, _ in own)
-            yield _block(self.owners, part, own, share)
-
-
-def _is_inline(element: HtmlElement) -> bool:
-    return element.tag in INLINE
-
-
-def _is_silent(element: HtmlElement) -> bool:
-    return element.tag in SILENT or element.get(REMOVED) is not None
+            self.found.append(_block(self.owners, part, own, share))
 
 
 def _block(

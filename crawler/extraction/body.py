@@ -17,10 +17,13 @@ from pipelines.model import RemovedBlock
 
 @dataclass(frozen=True, slots=True)
 class Body:
+    """`length` is in words, also where the script puts no spaces between them."""
+
     text: str
     removed: tuple[RemovedBlock, ...] = ()
     related: tuple[tuple[str, str], ...] = ()
     story: Selection | None = None
+    length: int = 0
 
 
 def find_body(
@@ -45,7 +48,13 @@ def find_body(
 
 
 def _body(cleaned: Cleaned, story: Selection) -> Body:
-    return Body(render(cleaned.kept), tuple(cleaned.removed), tuple(cleaned.related), story)
+    return Body(
+        render(cleaned.kept),
+        tuple(cleaned.removed),
+        tuple(cleaned.related),
+        story,
+        sum(block.length for block in cleaned.kept),
+    )
 
 
 def _as_blocks(text: str, root: HtmlElement) -> list[Block]:

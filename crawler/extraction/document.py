@@ -59,10 +59,19 @@ _WITNESSES = (
     (_CYRILLIC, (" и ", " в ", " на ", " не ", " та ", " що ", " что ", " і ")),
 )
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
-# Control characters that XML forbids, so that lxml would cut the text at them.
 # Soft hyphens and signs of no width: where a word may break, which a reader does not see.
-_UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff", "&shy;", "&#173;", "&#8203;")
+_UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff")
+_UNSEEN_ENTITY = re.compile("&(?:shy|#173|#8203);")
+# Control characters that XML forbids, so that lxml would cut the text at them.
 _CONTROLS = (*range(9), 11, 12, *range(14, 32))
+# lxml.html asks Python for the class of every element, each time that it is looked at anew; what
+# it finds differs for forms alone, which nobody here fills in.
+_CLASSES = etree.ElementDefaultClassLookup(
+    element=HtmlElement,
+    comment=html.HtmlComment,
+    pi=html.HtmlProcessingInstruction,
+    entity=html.HtmlEntity,
+)
 _LIMIT = etree.ErrorTypes.ERR_RESOURCE_LIMIT
 _NO_CONTROL = bytes(32 if byte in _CONTROLS else byte for byte in range(256))
 
@@ -165,13 +174,18 @@ def parse(text: str) -> HtmlElement | None:
     """Return the root of the page's tree, or None where there is nothing to parse."""
     text = _XML_DECLARATION.sub("", text)
     for sign in _UNSEEN:
-        text = text.replace(sign, "")
+        # Seeking one costs a sixth of replacing none.
+        text = text.replace(sign, "") if sign in text else text
+    text = _UNSEEN_ENTITY.sub("", text)
     data = text.encode("utf-8", "replace").translate(_NO_CONTROL)
     if not data.strip():
         return None
-    root, is_cut = _tree(data)
     # What walks up the tree from every element costs the number of both, so not both are large.
-    if is_cut or data.count(b"<") > _MANY_TAGS:
+    if data.count(b"<") > _MANY_TAGS:
+        data = flatten(data.decode()).encode()
+    root, is_cut = _tree(data)
+    if is_cut:
+        # Where the parser leaves off shows by parsing alone; what it had until there is lost.
         root, _ = _tree(flatten(data.decode()).encode())
     if root is not None:
         restore_addresses(root)
@@ -181,6 +195,7 @@ def parse(text: str) -> HtmlElement | None:
 def _tree(data: bytes) -> tuple[HtmlElement | None, bool]:
     """Return the tree, and whether the parser left off at one of its limits."""
     parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True)
+    parser.set_element_class_lookup(_CLASSES)
     try:
         root = html.document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError, AssertionError):
@@ -201,9 +216,11 @@ def restore_addresses(root: HtmlElement) -> None:
 def _decode_address(code: str) -> str:
     try:
         data = bytes.fromhex(code)
-        return bytes(byte ^ data[0] for byte in data[1:]).decode("utf-8")
+        plain = bytes(byte ^ data[0] for byte in data[1:]).decode("utf-8")
     except (ValueError, IndexError):
         return ""
+    # What holds a control character was no address, and no tree takes it.
+    return plain if plain.isprintable() else ""
 
 
 # Elements whose end parts words, as a line break does.
@@ -214,17 +231,34 @@ BREAKING = frozenset((
 ))  # fmt: skip
 
 
+_UNREAD = frozenset(("script", "style", "template"))
+
+
 def text_of(element: HtmlElement) -> str:
     """Return all text under `element`, white space folded; scripts and styles left out."""
+    # Most elements that are asked for their text have no others in them.
+    if not len(element):
+        return " ".join((element.text or "").split()) if element.tag not in _UNREAD else ""
     parts: list[str] = []
-    for node in element.iter():
-        if isinstance(node.tag, str) and node.tag not in ("script", "style", "template"):
-            parts.append(node.text or "")
-        if node is not element:
-            parts.append(node.tail or "")
-        if node.tag in BREAKING:
-            parts.append(" ")
+    _gather(element, parts)
     return " ".join("".join(parts).split())
+
+
+def _gather(element: HtmlElement, parts: list[str]) -> None:
+    """Put the text under an element into `parts`, in order; a box is parted from what is around."""
+    tag = element.tag
+    if tag in _UNREAD or not isinstance(tag, str):
+        return
+    if is_box := tag in BREAKING:
+        parts.append(" ")
+    if text := element.text:
+        parts.append(text)
+    for child in element:
+        _gather(child, parts)
+        if tail := child.tail:
+            parts.append(tail)
+    if is_box:
+        parts.append(" ")
 
 
 def visible(root: HtmlElement) -> Iterator[HtmlElement]:

@@ -13,7 +13,6 @@ from crawler.extraction import Reading, reading_of, signs_of_cut
 from crawler.extraction.candidates import Candidate, Choice, said
 from crawler.extraction.dates import Moment
 from crawler.extraction.document import css_path, full_css_path
-from crawler.extraction.further_pages import may_have_pages
 from crawler.extraction.moments import FINENESS
 from crawler.extraction.prune import Furniture
 from crawler.extraction.region import (
@@ -120,7 +119,7 @@ def explain(
             article=article, fields=tuple(_provenance(name, article, nothing) for name in FIELDS)
         )
     chosen = reading.chosen | {
-        "is_truncated": _cut(reading, may_go_on=may_have_pages(html), url=url),
+        "is_truncated": _cut(reading),
         "article_body": _body(reading.body.story),
         "country": _only("site", "country", article.country),
     }
@@ -139,8 +138,8 @@ def _only(source: str, at: str, raw: str | None) -> Choice:
     return Choice(raw, tuple(told), next(iter(told), None), "nothing else says it")
 
 
-def _cut(reading: Reading, *, may_go_on: bool, url: str) -> Choice:
-    signs = tuple(signs_of_cut(reading, may_go_on=may_go_on, url=url))
+def _cut(reading: Reading) -> Choice:
+    signs = tuple(signs_of_cut(reading))
     winner = next(iter(signs), None)
     return Choice(bool(signs), signs, winner, "" if signs else "nothing shows that it was cut off")
 

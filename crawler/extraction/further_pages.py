@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lxml.html import HtmlElement
@@ -17,12 +18,10 @@ _NUMBERED = frozenset(("page", "p", "pg", "seite", "pagina", "strona", "start"))
 _LINKS = frozenset(
     ("page-links", "post-page-numbers", "page-link", "pagelink", "multipage", "article-pagination")
 )
-# Most pages have none of these words, and then their tree need not be looked through.
-# Sought one by one: together, as one expression, they cost a third of a page's reading.
-_SIGNS = (
-    b'rel="next', b"rel='next", b"rel=next", b"page-link", b"pagelink", b"post-page-numbers",
-    b"multipage", b"article-pagination",
-)  # fmt: skip
+# No address that goes on with a number is without one here.
+_NUMBERED_END = re.compile(r"\d/?\s*(?:$|[?#&;])")
+# An address that does not name the story is written from it on: "2/", "?page=2".
+_LONGEST_RELATIVE = 20
 _LONGEST_LABEL = 20
 _TENTH = re.compile(r"/([1-9]\d)/?$")
 
@@ -33,7 +32,11 @@ def next_page(root: HtmlElement, url: str) -> str | None:
     Only an address that is this one's with a number behind it: a theme also calls the story
     that was published next `rel=next`.
     """
-    links = [address for href in _candidates(root) if (address := absolute(href, url))]
+    links = [
+        address
+        for href in _candidates(root, urlsplit(url).path)
+        if (address := absolute(href, url))
+    ]
     own, story = _own_number(url), url
     if own is None and (found := _TENTH.search(urlsplit(url).path)):
         # A number of two digits is a slug where no pager leads to the address without it.
@@ -68,23 +71,31 @@ def _is_page(name: str, value: str) -> bool:
     return name.lower() in _NUMBERED and value.isdigit() and int(value) > 1
 
 
-def may_have_pages(html: bytes) -> bool:
-    """Tell whether a page's source has a sign of further pages."""
-    return any(sign in html for sign in _SIGNS)
-
-
-def _candidates(root: HtmlElement) -> Iterator[str]:
+def _candidates(root: HtmlElement, path: str) -> Iterator[str]:
+    tenth = _TENTH.search(path)
+    stems = {_base(path), path[: tenth.start()] if tenth else _base(path)}
+    names = [stem.rpartition("/")[2] for stem in stems]
     for element in root.iter("link", "a"):
         href = element.get("href")
-        if href and ("next" in (element.get("rel") or "").lower().split() or _is_pager(element)):
+        if not href or not (len(href) <= _LONGEST_RELATIVE or any(one in href for one in names)):
+            continue
+        # Beside a tenth page its first one is sought, too.
+        may_be_it = tenth is not None or _NUMBERED_END.search(href) is not None
+        if may_be_it and (_is_next(element) or _is_pager(element)):
             yield href
+
+
+def _is_next(link: HtmlElement) -> bool:
+    return "next" in (link.get("rel") or "").lower().split()
 
 
 def _is_pager(link: HtmlElement) -> bool:
     """Tell a link in a story's own pager, whose text is a number or next to nothing."""
-    around = (link, *list(link.iterancestors())[:3])
+    if link.tag != "a":
+        return False
+    around = (link, *islice(link.iterancestors(), 3))
     is_in_pager = any(_LINKS & set((one.get("class") or "").lower().split()) for one in around)
-    return link.tag == "a" and is_in_pager and len(text_of(link)) <= _LONGEST_LABEL
+    return is_in_pager and len(text_of(link)) <= _LONGEST_LABEL
 
 
 def _number(address: str, url: str) -> int | None:

@@ -306,10 +306,12 @@ def _repeated(block: Block, place: int, known: Known, following: list[Block]) ->
             return "headline_repeated"
         if block.kind == "h" and closeness(block.text, known.headline) > 0.9:
             return "headline_repeated"
-    is_same = known.description and block.key == " ".join(_words(known.description))
+    is_early = place < 2 and bool(known.description)
+    if not is_early or block.key != " ".join(_words(known.description or "")):
+        return None
     # Many a description is the first paragraph of the story: only one set apart is a standfirst.
     alike = any(path_of(one.element) == path_of(block.element) for one in following)
-    return "description_repeated" if place < 2 and is_same and not alike else None
+    return None if alike else "description_repeated"
 
 
 @lru_cache(maxsize=64)

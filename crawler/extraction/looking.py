@@ -206,7 +206,7 @@ class _Page:
             is_flow=self.places[block.element] in self.flow,
             is_in_body=block.key in self.lines,
             link_share=block.link_share,
-            targets=tuple(urljoin(self.url, href) for _, href in block.links),
+            targets=tuple(_joined(self.url, href) for _, href in block.links),
             words=block.length,
             above=self._above(place + 1) if block.kind == "h" else (),
         )
@@ -237,3 +237,10 @@ class _Page:
                 if element.tag in _BOXES and label_of(element) != element.tag:
                     boxes.setdefault(element, []).append(place)
         return boxes
+
+
+def _joined(url: str, href: str) -> str:
+    try:
+        return urljoin(url, href)
+    except ValueError:  # "//[": no address, and none is made of it
+        return href

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 
 from crawler.extraction.clock import Clock, clock_at, find_clock, phrase_before, read_zone, words
 from crawler.extraction.folded import fold, fold_word
@@ -100,10 +100,15 @@ def read_dates(
     >>> [str(one.local) for one in read_dates("19/04/2023 at 08:15", day_first=True)]
     ['2023-04-19 08:15:00']
     """
-    folded, places = fold(text[:_LONGEST_TEXT])
+    yield from _dates_in(text[:_LONGEST_TEXT], day_first, formats)
+
+
+# What a page says of its dates is read to choose among them, as evidence, and as its value.
+@lru_cache(maxsize=256)
+def _dates_in(text: str, day_first: bool | None, formats: tuple[str, ...]) -> tuple[Printed, ...]:
+    folded, places = fold(text)
     found = list(_by_format(folded, formats)) or _by_pattern(folded, day_first)
-    for one in found:
-        yield replace(one, start=places[one.start], end=places[one.end])
+    return tuple(replace(one, start=places[one.start], end=places[one.end]) for one in found)
 
 
 def _by_pattern(text: str, day_first: bool | None) -> Iterator[Printed]:

@@ -89,13 +89,16 @@ def _longest_first(phrases: list[str]) -> tuple[str, ...]:
     return tuple(sorted({plain_line(one) for one in phrases}, key=len, reverse=True))
 
 
-_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
-
-
 def plain_line(text: str) -> str:
     """Return `text` as lines are compared: lower-case, without punctuation at its ends.
 
     >>> plain_line("» Share This: ")
     'share this'
     """
-    return _EDGES.sub("", " ".join(text.replace("’", "'").casefold().split()))
+    plain = " ".join(text.replace("’", "'").casefold().split())
+    start, end = 0, len(plain)
+    while start < end and not plain[start].isalnum():
+        start += 1
+    while end > start and not plain[end - 1].isalnum():
+        end -= 1
+    return plain[start:end]

@@ -25,7 +25,10 @@ _ROOTS = frozenset(("html", "head", "body", "main"))
 _TITLES = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _MOST_OF_STORY = 0.4
 _NAVIGATION = frozenset(("nav", "footer", "aside", "menu"))
-_NOT_READ = frozenset(("script", "style", "noscript", "template", "svg", "form", "iframe"))
+_NAVIGATING = frozenset(("navigation", "banner", "contentinfo", "search"))
+_NOT_PRUNED = frozenset(
+    ("script", "style", "noscript", "template", "svg", "form", "iframe", "head")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,8 @@ class Story:
 
 def _own_text(box: HtmlElement) -> str:
     """Return the text that stands in `box` itself, in pieces that are no labels."""
-    pieces = [box.text or "", *(child.tail or "" for child in box)]
-    return "".join(one.strip() for one in pieces if len(one) >= _LONG_PIECE)
+    pieces = [box.text, *[child.tail for child in box]]
+    return "".join([one.strip() for one in pieces if one and len(one) >= _LONG_PIECE])
 
 
 def prune_site(root: HtmlElement, selectors: tuple[str, ...]) -> list[Removal]:
@@ -133,9 +136,8 @@ def _prune(
     stack = [root]
     while stack:
         element = stack.pop()
-        if not isinstance(element.tag, str) or element.tag in _NOT_READ | {"head"}:
-            continue
-        if element.get(REMOVED) is not None:
+        tag = element.tag
+        if tag in _NOT_PRUNED or not isinstance(tag, str) or element.get(REMOVED) is not None:
             continue
         named = _rule_of(element, story, rules)
         if named is None:
@@ -154,13 +156,15 @@ def _prune(
 def _rule_of(
     element: HtmlElement, story: Story, rules: tuple[Markup, ...]
 ) -> tuple[str, bool] | None:
-    names = element.get("class"), element.get("id")
-    if not (names[0] or names[1]) or element.tag in _ROOTS or element in story.holds_headline:
+    classes, identity = element.get("class") or "", element.get("id") or ""
+    if not (classes or identity):
         return None
-    classes = tuple((names[0] or "").split())
     # The id of a heading is made of its words, which are the story's.
-    identity = "" if element.tag in _TITLES else (names[1] or "").strip()
-    for index in _matches(classes, identity, rules is noise().markup):
+    identity = "" if element.tag in _TITLES else identity
+    matches = _matches(classes, identity, rules is noise().markup)
+    if not matches or element.tag in _ROOTS or element in story.holds_headline:
+        return None
+    for index in matches:
         rule = rules[index]
         is_parted = rule.parts and story.is_its_class(element)
         if story.share(element) <= rule.share and not is_parted:
@@ -169,20 +173,26 @@ def _rule_of(
 
 
 @lru_cache(maxsize=20_000)
-def _matches(classes: tuple[str, ...], identity: str, of_markup: bool) -> tuple[int, ...]:
+def _matches(classes: str, identity: str, of_markup: bool) -> tuple[int, ...]:
     """Return the places of the rules that the names meet, in the order of the rules."""
-    index = _index(of_markup)
-    found: set[int] = set(index.ids.get(identity.lower(), ()))
-    for name in classes:
-        found.update(index.classes.get(name.lower(), ()))
-    for name in (*classes, identity) if identity else classes:
-        lower = name.lower()
-        if lower.startswith(index.starts):
-            found.update(place for prefix, place in index.prefixes if lower.startswith(prefix))
-        if not name.startswith(_NOT_OF_A_BOX):
-            for word in _WORD.findall(name):
-                found.update(index.words.get(word.lower(), ()))
-    return tuple(sorted(found))
+    found: list[int] = []
+    for name in classes.split():
+        found += _named(name, of_markup, False)
+    if identity := identity.strip():
+        found += _named(identity, of_markup, True)
+    return tuple(sorted(set(found))) if found else ()
+
+
+@lru_cache(maxsize=50_000)
+def _named(name: str, of_markup: bool, is_id: bool) -> tuple[int, ...]:
+    index, lower = _index(of_markup), name.lower()
+    found = [*(index.ids if is_id else index.classes).get(lower, ())]
+    if lower.startswith(index.starts):
+        found += [place for prefix, place in index.prefixes if lower.startswith(prefix)]
+    if not name.startswith(_NOT_OF_A_BOX):
+        for word in _WORD.findall(name):
+            found += index.words.get(word.lower(), ())
+    return tuple(found)
 
 
 # Prefixes of classes that speak of the page, the post or its state, not of what a box holds.
@@ -214,17 +224,20 @@ def _index(of_markup: bool) -> _Index:
 
 
 def _by_tag(element: HtmlElement, story: Story) -> str | None:
-    if element in story.holds_headline or element.tag in _ROOTS:
-        return None
-    share = story.share(element)
-    if element.tag in _NAVIGATION and share < 0.3:
-        in_story = element.tag == "aside" and share > 0
-        return "aside" if in_story else "navigation"
-    if element.get("role") in ("navigation", "banner", "contentinfo", "search") and share < 0.2:
-        return "navigation"
+    tag, role = element.tag, element.get("role")
     is_hidden = element.get("hidden") is not None or _HIDDEN_STYLE.search(
         element.get("style") or ""
     )
+    if not (is_hidden or tag in _NAVIGATION or role in _NAVIGATING):
+        return None
+    if element in story.holds_headline or tag in _ROOTS:
+        return None
+    share = story.share(element)
+    if tag in _NAVIGATION and share < 0.3:
+        in_story = tag == "aside" and share > 0
+        return "aside" if in_story else "navigation"
+    if role in _NAVIGATING and share < 0.2:
+        return "navigation"
     # A story that scripts uncover later is hidden too: only what is a small part of the page.
     is_small = share < 0.2 and not story.is_its_class(element)
     return "hidden" if is_hidden and is_small else None

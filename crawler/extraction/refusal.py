@@ -8,12 +8,10 @@ from urllib.parse import urlsplit
 
 from lxml.html import HtmlElement
 
-from crawler.extraction.blocks import length_in_words
 from crawler.extraction.document import text_of
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from crawler.extraction.noise import noise, plain_line
-from pipelines.fingerprint import tokens
 
 # A flash of thirty words is an article; a page with fewer and no sign of being one is not.
 _FEWEST_WORDS, _VIDEO_WORDS = 25, 60
@@ -48,11 +46,8 @@ class Evidence:
     jsonld: JsonLd
     headline: str | None
     body: str
+    words: int
     has_date: bool
-
-    @property
-    def words(self) -> int:
-        return length_in_words(tokens(self.body))
 
     @property
     def says_article(self) -> bool:

@@ -8,10 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import urlsplit
 
 import trafilatura
+from lxml import etree
 from lxml.html import HtmlElement
+from trafilatura.settings import Extractor
 
 from crawler.extraction.blocks import Block, length_in_words
 from crawler.extraction.document import REMOVED
@@ -34,6 +37,9 @@ _MOST = 0.9
 _SENTENCE_END = re.compile(r"[.!?…。][\"'”’»)\]]*$")
 _LINKED = 0.5
 _LONG = 12
+# Structured data stay: trafilatura reads them where a page has no other text.
+_UNREAD = f"//*[@{REMOVED}] | //style | //link | //script[not(contains(@type, 'json'))]"
+_GONE = "style"
 # The witnesses, by the names under which they are told.
 TRAFILATURA, TRAFILATURA_TEXT = "trafilatura", "trafilatura_text"
 DENSEST, FAMILY = "densest_box", "largest_family"
@@ -57,14 +63,15 @@ class Selection:
 def select_story(
     root: HtmlElement, blocks: list[Block], *, h1: HtmlElement | None = None, host: str = ""
 ) -> Selection:
-    text = judged_text(root, blocks) if len(blocks) <= _MOST_BLOCKS else ""
+    judged = judged_text(root, blocks) if len(blocks) <= _MOST_BLOCKS else NOTHING
+    text = judged.text
     if not text:
         dense = _densest(blocks)
         return Selection(dense, text, DENSEST, region_of(dense), {DENSEST: _prose_words(dense)})
-    chosen = _below_headline(_matched(blocks, text), blocks, h1)
+    chosen = _below_headline(_matched(blocks, judged), blocks, h1)
     witness, chosen, witnesses = _rather_dense(chosen, blocks, h1)
     found = sum(block.length for block in chosen)
-    if not chosen or found < 0.5 * length_in_words(tokens(text)):
+    if not chosen or found < 0.5 * judged.length:
         return Selection([], text, TRAFILATURA_TEXT, None, witnesses)
     region = region_of(chosen)
     if region is None:
@@ -137,8 +144,15 @@ def _densest(blocks: list[Block]) -> list[Block]:
                 weights[parent] += block.length
     box = max(weights, key=lambda one: weights[one], default=None)
     if box is None or weights[box] < _FEWEST_WORDS:
-        return []
+        # A page without any box: its paragraphs stand in the body itself, none long by itself.
+        bare = [one for one in blocks if _is_bare(one)]
+        return bare if _prose_words(bare) >= _FEWEST_WORDS else []
     return [block for block in blocks if _is_under(block.element, box)]
+
+
+def _is_bare(block: Block) -> bool:
+    parent = block.element.getparent()
+    return parent is not None and parent.tag == "body"
 
 
 def _below_headline(
@@ -167,46 +181,69 @@ def _enclosing(region: HtmlElement) -> HtmlElement:
 _MOST_ELEMENTS = 20_000
 
 
-def judged_text(root: HtmlElement, blocks: list[Block]) -> str:
+class Judged:
+    """A text as trafilatura gives it, and the words of each of its lines."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines = [tokens(line) for line in text.splitlines()]
+        self.length = length_in_words([word for line in self.lines for word in line])
+
+
+NOTHING = Judged("")
+
+
+def judged_text(root: HtmlElement, blocks: list[Block]) -> Judged:
     """Return trafilatura's text: the precise one, or the default where that gives little.
 
     Its comparison with other extractors costs as much as its own work, and is asked only where
     that has found less than half of what looks like text. Of a page without blocks, or with more
     elements than pages of people have, nothing is asked: its cost is many times all of ours.
     """
-    if not blocks or sum(1 for _ in root.iter()) > _MOST_ELEMENTS:
-        return ""
-    pruned = copy.deepcopy(root)
-    for element in pruned.xpath(f"//*[@{REMOVED}]"):
-        element.drop_tree()
+    if not blocks or root.xpath("count(//*)") > _MOST_ELEMENTS:
+        return NOTHING
+    pruned = _for_judgement(root)
     precise = _run(pruned, precise=True, compare=False)
-    words = length_in_words(tokens(precise))
-    if words < _SEEN * sum(block.length for block in blocks if _is_text(block)):
+    if precise.length < _SEEN * sum(block.length for block in blocks if _is_text(block)):
         precise = _run(pruned, precise=True, compare=True)
-        words = length_in_words(tokens(precise))
-    if words >= _FEW_WORDS:
+    if precise.length >= _FEW_WORDS:
         return precise
     default = _run(pruned, precise=False, compare=True)
-    return default if len(default) > _MUCH_MORE * len(precise) else precise
+    return default if len(default.text) > _MUCH_MORE * len(precise.text) else precise
 
 
-def _run(tree: HtmlElement, *, precise: bool, compare: bool) -> str:
-    document = trafilatura.bare_extraction(
-        tree,
+def _for_judgement(root: HtmlElement) -> HtmlElement:
+    """Return a copy without what was removed and what is never read: it is searched many times."""
+    pruned = copy.deepcopy(root)
+    for element in pruned.xpath(_UNREAD):
+        element.tag = _GONE
+    etree.strip_elements(pruned, _GONE, with_tail=False)
+    return pruned
+
+
+def _run(tree: HtmlElement, *, precise: bool, compare: bool) -> Judged:
+    document = trafilatura.bare_extraction(tree, options=_options(precise, compare))
+    return Judged(str(getattr(document, "text", None) or ""))
+
+
+@cache
+def _options(precise: bool, compare: bool) -> Extractor:
+    """Return what trafilatura is to do; put together for each page, it costs a page's twentieth."""
+    return Extractor(
+        output_format="python",
         fast=not compare,
-        favor_precision=precise,
-        include_comments=False,
-        include_tables=True,
-        deduplicate=False,
+        precision=precise,
+        comments=False,
+        tables=True,
+        dedup=False,
         with_metadata=False,
     )
-    return str(getattr(document, "text", None) or "")
 
 
-def _matched(blocks: list[Block], text: str) -> list[Block]:
-    """Return the blocks whose words stand in `text`; of a text printed twice, that in company."""
-    lines = {" ".join(tokens(line)) for line in text.splitlines()}
-    whole = f" {' '.join(tokens(text))} "
+def _matched(blocks: list[Block], judged: Judged) -> list[Block]:
+    """Return the blocks whose words were judged story; of a text printed twice, that in company."""
+    lines = {" ".join(line) for line in judged.lines}
+    whole = f" {' '.join(word for line in judged.lines for word in line)} "
     chosen: dict[str, list[Block]] = {}
     for block in blocks:
         key = block.key
@@ -276,7 +313,10 @@ def _may_be_missed(block: Block, host: str) -> bool:
 
 def is_on_site(link: tuple[str, str], host: str) -> bool:
     """Tell a link to another page of the site from one within the page, or off the site."""
-    target = urlsplit(link[1].strip())
+    try:
+        target = urlsplit(link[1].strip())
+    except ValueError:  # "//[": no address
+        return False
     is_page = target.scheme in ("", "http", "https") and len(target.path) > 1
     return is_page and (not target.netloc or _bare(target.netloc) == _bare(host))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lxml.html import HtmlElement
 
 from crawler.extraction.candidates import Candidate, Choice, first_of, hinted, said
-from crawler.extraction.document import REMOVED, text_of, visible
+from crawler.extraction.document import REMOVED, text_of
 from crawler.extraction.jsonld import JsonLd
 from crawler.extraction.metadata import Metadata
 from pipelines.model import Hints
@@ -26,18 +27,21 @@ _SHORTEST, _LONGEST = 20, 700
 
 
 def find_description(
-    root: HtmlElement,
+    shown: Sequence[HtmlElement],
     *,
     metadata: Metadata,
     jsonld: JsonLd,
     hints: Hints,
     h1: HtmlElement | None,
 ) -> Choice:
-    """Choose what the page says of itself, whole rather than cut; the printed standfirst last."""
+    """Choose what the page says of itself, whole rather than cut; the printed standfirst last.
+
+    `shown` are the page's visible elements, in order.
+    """
     told = [
         *said("json-ld", "description", jsonld.description),
         *metadata.said("og:description", "description", "twitter:description"),
-        *said("html", "standfirst", printed_standfirst(root, h1)),
+        *said("html", "standfirst", printed_standfirst(shown, h1)),
         *hinted(hints, "description"),
     ]
     candidates = [replace(one, value=_plain(one.raw) or None) for one in told]
@@ -51,7 +55,7 @@ def _is_cut(one: Candidate) -> bool:
     return bool(_CUT.search(one.value or ""))
 
 
-def printed_standfirst(root: HtmlElement, h1: HtmlElement | None) -> str | None:
+def printed_standfirst(shown: Sequence[HtmlElement], h1: HtmlElement | None) -> str | None:
     """Return the text of the first element after the headline that is named as standfirst."""
     if h1 is None:
         return None
@@ -59,15 +63,19 @@ def printed_standfirst(root: HtmlElement, h1: HtmlElement | None) -> str | None:
         is_there = isinstance(element.tag, str) and element.get(REMOVED) is None
         if is_there and _is_standfirst(element):
             return text_of(element)
-    for element in visible(root):
+    for element in shown:
         if element.tag in ("p", "h2", "div") and _is_standfirst(element):
             return text_of(element)
     return None
 
 
 def _is_standfirst(element: HtmlElement) -> bool:
-    names = element.get("class") or ""
-    return bool(_CLASS.search(names)) and _SHORTEST <= len(text_of(element)) <= _LONGEST
+    names = element.get("class")
+    return (
+        names is not None
+        and bool(_CLASS.search(names))
+        and _SHORTEST <= len(text_of(element)) <= _LONGEST
+    )
 
 
 def _plain(text: str) -> str:

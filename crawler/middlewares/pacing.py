@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -13,27 +14,40 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.utils.asyncio import call_later
 
+from crawler.manners import after_wish
+from crawler.middlewares.archive import run_of
+from crawler.middlewares.rests import (
+    MOST_PATIENCE_SECONDS,
+    STOP_LATENCY_SECONDS,
+    drop_queue,
+    host_of,
+    is_ending,
+)
 from crawler.refusals import INTERRUPTED, NotAskedError
+from crawler.run import Run
 from pipelines.model import Page
 
 logger = logging.getLogger(__name__)
 
-# Waiting longer holds up the run; what is left of the site is then for the next crawl.
-MOST_PATIENCE_SECONDS = 120.0
-STOP_LATENCY_SECONDS = 0.2
+# A host that has too much of us is asked half as often, and half as often again: up to eight times
+# slower than its site file has it, or than so long. After so many good answers in a row it is asked
+# twice as often again, up to what that file has.
+FIRST_DELAY_SECONDS, MOST_TIMES, GOOD_IN_A_ROW = 0.5, 8, 10
 
 
 class PacingMiddleware:
     """Holds a site's queue for as long as a 429 or 503 asks, or leaves the site for this run."""
 
-    def __init__(self, crawler: Crawler):
+    def __init__(self, crawler: Crawler, run: Run):
         self._crawler = crawler
+        self._run = run
         self._left: dict[str, str] = {}
+        self._good: Counter[str] = Counter()
         self._watch: asyncio.Task[None] | None = None
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        made = cls(crawler)
+        made = cls(crawler, run_of(crawler))
         crawler.signals.connect(made.opened, signal=signals.spider_opened)
         crawler.signals.connect(made.closed, signal=signals.spider_closed)
         return made
@@ -51,11 +65,10 @@ class PacingMiddleware:
         Scrapy would first ask for all that stands in line, at two seconds a page, and has no
         signal for the moment when it is told to stop.
         """
-        engine: Any = self._crawler.engine
         while True:
             await asyncio.sleep(STOP_LATENCY_SECONDS)
-            if engine._slot is not None and engine._slot.closing is not None:  # noqa: SLF001
-                for slot in engine.downloader.slots.values():
+            if is_ending(self._crawler):
+                for slot in self._crawler.engine.downloader.slots.values():
                     drop_queue(slot, NotAskedError(INTERRUPTED, "the run ended", for_now=True))
 
     def process_request(self, request: Request) -> None:
@@ -64,15 +77,43 @@ class PacingMiddleware:
 
     def process_response(self, request: Request, response: Response) -> Response:
         if response.status not in {429, 503}:
+            self._speed_up(request.meta["download_slot"])
             return response
         page: Page = request.meta["page"]
+        if not request.meta.get("retry_times"):
+            self._slow_down(request.meta["download_slot"])
         seconds = seconds_to_wait(page.headers.get("retry-after", ""), now=page.fetched_at)
+        if seconds > 0:
+            host = self._run.host(host_of(request))
+            self._run.put_host(after_wish(host, seconds=seconds, now=page.fetched_at))
         if seconds > MOST_PATIENCE_SECONDS:
             request.meta["dont_retry"] = True
             self._leave(request.meta["download_slot"], seconds)
         elif seconds > 0:
             self._pause(request.meta["download_slot"], seconds)
         return response
+
+    def _slow_down(self, name: str) -> None:
+        slot, given = self._slot(name), self._given(name)
+        most = MOST_TIMES * max(given["delay"], FIRST_DELAY_SECONDS)
+        wanted = min(max(2 * slot.delay, FIRST_DELAY_SECONDS), most)
+        slot.delay, slot.concurrency = max(slot.delay, wanted), 1
+        self._good[name] = 0
+
+    def _speed_up(self, name: str) -> None:
+        """Come back, step by step, to what the site file has; never beyond it."""
+        slot, given = self._slot(name), self._given(name)
+        self._good[name] += 1
+        if slot.delay <= given["delay"] or self._good[name] < GOOD_IN_A_ROW:
+            return
+        self._good[name] = 0
+        slot.delay = max(slot.delay / 2, given["delay"])
+        if slot.delay < FIRST_DELAY_SECONDS:
+            slot.delay, slot.concurrency = given["delay"], given["concurrency"]
+
+    def _given(self, name: str) -> dict[str, Any]:
+        settings = self._crawler.engine.downloader.per_slot_settings
+        return {"delay": 0.0, "concurrency": 1, **settings.get(name, {})}
 
     def _pause(self, name: str, seconds: float) -> None:
         slot = self._slot(name)
@@ -92,14 +133,6 @@ class PacingMiddleware:
 
     def _slot(self, name: str) -> Any:
         return self._crawler.engine.downloader.slots[name]
-
-
-def drop_queue(slot: Any, error: NotAskedError) -> None:
-    """Give up what waits for its turn at a host; what is on its way is let be."""
-    waiting = list(slot.queue)
-    slot.queue.clear()
-    for _, answer in waiting:
-        answer.errback(error)
 
 
 def seconds_to_wait(retry_after: str, *, now: datetime) -> float:

@@ -246,7 +246,7 @@ class NewsSpider(scrapy.Spider):
                 _request_of(response), f"http_{page.status}", _status_line(page), status="failed"
             )
             return
-        if page.status == 200 and not page.payload_bytes:
+        if page.status == 200 and not page.payload_bytes and not page.withheld:
             self.run.settle(page, f"{Verdict.FAILED}:empty")
             line = "the body is empty"
             self._count_failure(_request_of(response), "empty", line, status="failed")
@@ -331,10 +331,10 @@ class NewsSpider(scrapy.Spider):
         self.outcomes[url] = outcome
 
     def _count_unseated(self, outcome: Outcome) -> None:
-        """Count a copy of this run that was taken for the original until an earlier one came."""
-        copy = outcome.unseated
-        if copy is not None and copy.first_seen >= self.run.report.started_at:
-            self.run.report.site(copy.site).counts["duplicates"] += 1
+        """Count copies of this run that were taken for originals until an earlier one came."""
+        for copy in outcome.unseated:
+            if copy.first_seen >= self.run.report.started_at:
+                self.run.report.site(copy.site).counts["duplicates"] += 1
 
     def _count_failure(
         self, request: Request, reason: str, error: str, *, status: LinkStatus | None
@@ -399,7 +399,9 @@ class NewsSpider(scrapy.Spider):
         page: Page = response.meta["page"]
         if page.status == 200 and page.body:
             return page
-        if not page.is_redirect:
+        if page.withheld:
+            self.run.settle(page, f"{Verdict.REFUSED}:reserved_{page.withheld}")
+        elif not page.is_redirect:
             reason = "empty" if page.status == 200 else f"http_{page.status}"
             self.run.settle(page, f"{Verdict.FAILED}:{reason}")
         return None
@@ -423,6 +425,7 @@ class NewsSpider(scrapy.Spider):
             "requested_url": url,
             "download_slot": site.name,
             "conditional": conditional and not self.plan.is_dry,
+            "by_name": bool(self.plan.urls),
         }
         if link is not None:
             meta |= {"link": link, "hints": link.hints}

@@ -9,7 +9,7 @@ from itertools import islice
 import duckdb
 import pyarrow as pa
 
-from pipelines import state_tables
+from pipelines import copy_rebuild, state_tables
 from pipelines.catch_up import KeyOf, missing_batches
 from pipelines.doctor.findings import REBUILD, Finding
 from pipelines.errors import StateError
@@ -17,7 +17,7 @@ from pipelines.lake import Lake
 from pipelines.schema import TIME
 from pipelines.sql import rows_of
 from pipelines.state import State
-from pipelines.state_tables import fitted
+from pipelines.state_tables import ArticleState, fitted
 from pipelines.views import connect
 
 _STORED = "('new', 'changed', 'unchanged', 'not_modified')"
@@ -25,7 +25,7 @@ _TIMES = frozenset({"date_published", "first_seen", "fetched_at"})
 _NUMBERS = frozenset({"revision", "word_count", "warc_offset", "warc_length"})
 _AT_ONCE = 10_000
 
-_ARTICLES = tuple(column.name for column in state_tables.articles.columns)
+_ARTICLES = tuple(ArticleState.__dataclass_fields__)
 _RESPONSES = (
     "site", "url", "etag", "last_modified", "payload_digest", "fetched_at",
     "warc_path", "warc_offset", "warc_length", "warc_record_id",
@@ -58,12 +58,28 @@ def _against(lake: Lake, state: State, key_of: KeyOf | None) -> Iterator[Finding
         return
     yield from _lost_by_the_lake(lake, state)
     with connect(lake) as connection:
-        for check in (_articles, _responses, _addresses, _links):
+        for check in (_articles, _copies, _responses, _addresses, _links):
             try:
                 yield from check(connection, state, key_of)
             except (StateError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
                 reason = error.message if isinstance(error, StateError) else str(error)
                 yield _error("state", f"a row cannot be read ({reason})", REBUILD)
+
+
+def _copies(_: duckdb.DuckDBPyConnection, state: State, __: KeyOf | None) -> Iterator[Finding]:
+    """Yield why copies of what the state knows would not be found."""
+    if state.count_articles() and not copy_rebuild.is_whole(state):
+        yield Finding(
+            check="state",
+            level="warning",
+            where="state, copies",
+            what="copies of what it knows are not found, or not by this program",
+            remedy=f"the next crawl brings it up, or {REBUILD}",
+        )
+        return
+    for row in state.rows(state_tables.articles):
+        if row["number"] != state_tables.number_of(row["article_id"]):
+            yield _error(f"state, articles, {row['article_id']}", "has another's number", REBUILD)
 
 
 def _lost_by_the_lake(lake: Lake, state: State) -> Iterator[Finding]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from crawler.extraction import extract
+from crawler.extraction.looking import Told, look_at
 from crawler.site import ExtractRules, Site
 
 URL = "https://harbour.example/2026/11/convoy-leaves-port/"
@@ -250,6 +252,24 @@ def test_what_cannot_be_read_has_a_name(html: bytes, refusal: str) -> None:
     assert extract(html, URL).refusal == refusal
 
 
+@pytest.mark.parametrize("code", ["20260230", "2a2a", "2a", "00efbfbf", "zz"])
+def test_code_that_hides_no_address_leaves_the_story_whole(code: str) -> None:
+    link = f'<a class="__cf_email__" data-cfemail="{code}">[email&#160;protected]</a>'
+    assert body_of(page(*map(p, STORY), f"<p>{link}</p>")).startswith(CLEAN)
+
+
+@pytest.mark.parametrize(
+    "href", ["//[", "http://[::1", "https://gazette\u2100example/x", "http://]"]
+)
+def test_link_to_no_address_fails_no_page(href: str) -> None:
+    html = between(f'<p><a href="{href}">A title of another story</a></p><ul><li>{href}</li></ul>')
+    assert all(paragraph in body_of(html) for paragraph in STORY)
+    told = Told(
+        headline=HEADLINE, article_body=CLEAN, fetched_at=datetime(2026, 11, 17, tzinfo=UTC)
+    )
+    assert look_at(html, URL, told=told) is not None
+
+
 def test_nuls_between_letters_and_scripts_in_both_directions_leave_the_story_whole() -> None:
     hebrew, arabic = (
         "\u05d4\u05e9\u05d9\u05d9\u05e8\u05d4",
@@ -295,3 +315,23 @@ def test_correction_below_a_story_is_part_of_what_was_published(note: str) -> No
     biography = '<div class="author-bio"><p>Ada Quay writes on ports for this paper.</p></div>'
     body = body_of(page(*map(p, STORY), f"<p><em>{note}</em></p>", after=biography))
     assert body == f"{CLEAN}\n\n{note}"
+
+
+def test_words_in_marks_within_marks_stay_in_their_order() -> None:
+    headline = "Navy <b>orders <i>four</i></b> more <em>mine<wbr>hunters</em>"
+    html = page(p(STORY[0]), p(STORY[1]), p(STORY[2])).replace(
+        f"<h1>{HEADLINE}</h1>".encode(), f"<h1>{headline}</h1>".encode()
+    )
+    html = html.replace(f"<title>{HEADLINE}".encode(), b"<title>Navy orders four more minehunters")
+    assert extract(html, URL).headline == "Navy orders four more minehunters"
+
+
+def test_very_long_story_without_any_box_is_read() -> None:
+    many = "".join(
+        p(f"Berth {n} was free for {n + 2} days, and then the tug came with its two barges of coal")
+        for n in range(7_000)
+    )
+    html = f"<html><head><title>{HEADLINE}</title></head><body><h1>{HEADLINE}</h1>{many}</body>"
+    article = extract(html.encode(), URL)
+    assert article.refusal is None
+    assert article.article_body.count("Berth ") == 7_000

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipelines.deduplicate import MIN_WORDS, relations_of
+from pipelines.deduplicate import relations_of
 from pipelines.model import Article, RecordLocation, Revision
 from pipelines.revise import first_revision
 from pipelines.state_tables import ArticleState
@@ -81,14 +81,6 @@ def test_a_day_before_is_earlier_whatever_the_hour():
     other = copy("other", NOON.replace(day=11, hour=0), precision="day")
     relations = relations_of(other, same_text=[on_record(first)], current=None)
     assert told(relations, first, other) == [("other", "original"), ("first", "exact")]
-
-
-def test_a_text_too_short_to_tell_apart_joins_nothing():
-    words = MIN_WORDS - 1
-    first, other = copy("first", NOON, words=words), copy("other", NOON, words=words)
-    relations = relations_of(other, same_text=[on_record(first)], current=None)
-    assert told(relations, first, other) == [("other", "original")]
-    assert relations[0].cluster_id == other.article_id
 
 
 def test_an_article_that_others_follow_stays_in_its_cluster():

@@ -132,6 +132,157 @@ DIFFERENT = [
     ("https://www.google.com/amp/s/a.example/x", "https://www.google.com/amp/s/b.example/x"),
 ]
 
+# The forms that addresses of defence news have, each as two stories of one site: date and slug,
+# number and slug, number alone, number in the query, node, section and slug, compact date, …
+FORMS = [
+    ("gazette.example", "/frigate-refit-begins/", "/frigate-refit-ends/"),
+    ("gazette.example", "/el/fregata-se-episkevi/", "/fregata-se-episkevi/"),
+    (
+        "gazette.example",
+        "/naval/sub/2025/03/14/frigate-refit/",
+        "/naval/sub/2025/03/15/frigate-refit/",
+    ),
+    ("gazette.example", "/2025/03/frigate-refit/", "/2025/04/frigate-refit/"),
+    (
+        "gazette.example",
+        "/business/2025/03/frigate-refit/403777/",
+        "/business/2025/03/frigate-refit/403778/",
+    ),
+    ("gazette.example", "/the-yard/38211/frigate-refit", "/the-yard/38212/frigate-refit"),
+    (
+        "gazette.example",
+        "/daily-news/2025/03/14/frigate.html",
+        "/daily-news/2025/03/15/frigate.html",
+    ),
+    (
+        "gazette.example",
+        "/navy/2025-03-14/frigate-refit-17123456.html",
+        "/navy/2025-03-14/frigate-refit-17123457.html",
+    ),
+    ("gazette.example", "/articles/2025/3/14/frigate-refit", "/articles/2025/3/4/frigate-refit"),
+    ("gazette.example", "/frigate-refit-02714/", "/frigate-refit-02715/"),
+    ("gazette.example", "/frigate-refit-begins/congress/", "/frigate-refit-begins/cyber/"),
+    (
+        "gazette.example",
+        "/defense-space/sea-power/frigate-refit",
+        "/defense-space/air-power/frigate-refit",
+    ),
+    (
+        "gazette.example",
+        "/home/article/55273641/frigate-refit",
+        "/home/article/55273642/frigate-refit",
+    ),
+    (
+        "gazette.example",
+        "/articles/2025/03/14/frigate_refit_1097001.html",
+        "/articles/2025/03/14/frigate_refit_1097002.html",
+    ),
+    ("gazette.example", "/news/492761/frigate-refit", "/news/492762/frigate-refit"),
+    (
+        "gazette.example",
+        "/2025/03/major-news/43127/frigate-refit/",
+        "/2025/03/major-news/43128/frigate-refit/",
+    ),
+    ("gazette.example", "/news/navy-news/2025/frigate-refit", "/news/army-news/2025/frigate-refit"),
+    ("gazette.example", "/20250314_frigate-refit.html", "/20250315_frigate-refit.html"),
+    ("gazette.co.example", "/en/node/63451", "/en/node/63452"),
+    ("gazette.com.example", "/naval/16111-frigate-refit", "/naval/16112-frigate-refit"),
+    ("gazette.example", "/en/content/frigate-refit-5511", "/en/content/frigate-refit-5512"),
+    (
+        "gazette.example",
+        "/texto-diario/mostrar/5211002/fragata-varada",
+        "/texto-diario/mostrar/5211003/fragata-varada",
+    ),
+    (
+        "gazette.example",
+        "/rubric-sea/3970001-frigate-refit.html",
+        "/rubric-sea/3970002-frigate-refit.html",
+    ),
+    ("gazette.example", "/261001-frigate-refit.html", "/261002-frigate-refit.html"),
+    ("gazette.example", "/defense/1929001", "/defense/1929002"),
+    ("gazette.example", "/news/2025314/38111-a.html", "/news/2025314/38112-a.html"),
+    ("gazette.example", "/amyna/812345_fregata-se-episkevi", "/amyna/812346_fregata-se-episkevi"),
+    ("en.gazette.example", "/view/AEN20250314000100315", "/view/AEN20250314000200315"),
+    ("gazette.example", "/cps/en/hq/news_233001.htm", "/cps/en/hq/news_233002.htm"),
+    ("gazette.example", "/shownews/6711/fregata-in-cantiere", "/shownews/6712/fregata-in-cantiere"),
+    ("gazette.example", "/news.php?id=8812", "/news.php?id=8813"),
+    ("gazette.example", "/?p=41200", "/?p=41201"),
+    (
+        "gazette.example",
+        "/index.php?option=com_content&view=article&id=77",
+        "/index.php?option=com_content&view=article&id=78",
+    ),
+    (
+        "gazette.example",
+        "/%CF%86%CF%81%CE%B5%CE%B3%CE%AC%CF%84%CE%B1-1/",
+        "/%CF%86%CF%81%CE%B5%CE%B3%CE%AC%CF%84%CE%B1-2/",
+    ),
+]
+
+
+def _with_query(path: str, more: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{more}"
+
+
+# What such an address is decorated with where it is linked: all are the story.
+DECORATIONS = {
+    "tracked": lambda host, path: f"https://{host}{_with_query(path, 'utm_source=x&fbclid=y')}",
+    "from its feed": lambda host, path: f"http://www.{host}{_with_query(path, 'utm_medium=rss')}",
+    "mobile": lambda host, path: f"https://m.{host}{path}",
+    "AMP by its host": lambda host, path: f"https://amp.{host}{path}",
+    "AMP by a parameter": lambda host, path: f"https://{host}{_with_query(path, 'outputType=amp')}",
+    "AMP by a viewer": lambda host, path: f"https://www.google.com/amp/s/{host}{path}",
+    "printed": lambda host, path: f"https://{host}{_with_query(path, 'print=1')}",
+    "at its comments": lambda host, path: f"https://{host}{path}#comments",
+    "without its last slash": lambda host, path: f"https://{host}{path.rstrip('/')}",
+}
+
+
+@pytest.mark.parametrize("decoration", DECORATIONS)
+@pytest.mark.parametrize(("host", "one", "other"), FORMS)
+def test_a_decorated_address_of_any_form_is_its_story_and_no_other(
+    host: str, one: str, other: str, decoration: str
+) -> None:
+    decorated = canonical_url(DECORATIONS[decoration](host, one))
+    assert decorated == canonical_url(f"https://{host}{one}") == canonical_url(decorated)
+    assert decorated != canonical_url(f"https://{host}{other}")
+
+
+@pytest.mark.parametrize(("host", "one"), [form[:2] for form in FORMS])
+def test_an_unknown_parameter_stays_in_the_key(host: str, one: str) -> None:
+    key = canonical_url(f"https://{host}{_with_query(one, 'edition=7&utm_source=x')}")
+    assert "edition=7" in key
+    assert key != canonical_url(f"https://{host}{one}")
+
+
+# Behind the last word of these a form may as well be a section's, whose feed is no story.
+_NO_FORM_BEHIND = {"/frigate-refit-begins/congress/"}
+
+
+@pytest.mark.parametrize("suffix", ["amp", "amp/", "print/", "feed/", "embed/"])
+@pytest.mark.parametrize(
+    ("host", "one"),
+    [(host, one) for host, one, _ in FORMS if "?" not in one and one not in _NO_FORM_BEHIND],
+)
+def test_a_form_at_the_paths_end_is_its_story(host: str, one: str, suffix: str) -> None:
+    form = canonical_url(f"https://{host}{one.rstrip('/')}/{suffix}")
+    assert form == canonical_url(f"https://{host}{one}")
+
+
+@pytest.mark.parametrize(
+    "host", ["old-gazette.example", "www.old-gazette.example", "m.old-gazette.example",
+             "gazette.co.example", "amp.gazette.example"],
+)  # fmt: skip
+@pytest.mark.parametrize(("one", "other"), [(one, other) for _, one, other in FORMS])
+def test_a_sites_further_hosts_are_the_site_and_a_strangers_are_not(
+    host: str, one: str, other: str
+) -> None:
+    aliases = {"old-gazette.example": "gazette.example", "gazette.co.example": "gazette.example"}
+    key = canonical_url(f"https://gazette.example{one}", aliases=aliases)
+    assert canonical_url(f"https://{host}{one}", aliases=aliases) == key
+    assert canonical_url(f"https://{host}{other}", aliases=aliases) != key
+    assert canonical_url(f"https://stranger.example{one}", aliases=aliases) != key
+
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_two_addresses_of_one_article_share_a_key(one: str, other: str) -> None:

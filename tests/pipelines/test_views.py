@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from pipelines.schema import ARTICLES, CAPTURES, RELATIONS, REVISIONS, RUNS
 from pipelines.views import connect as connecting
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
+NOON_AFTER = NOW + timedelta(days=1)
 
 Story = Callable[..., Revision]
 BatchOf = Callable[..., Batch]
@@ -144,6 +146,53 @@ def test_edits_show_what_was_and_what_is(edited: Lake) -> None:
     assert (was, now) == ("Φρεγάτα 2, telling 1", "Φρεγάτα 2, telling 2")
     assert before.endswith("telling 1.1.")
     assert after.endswith("telling 2.1.")
+
+
+def _edits(lake: Lake, *, as_of: datetime | None = None) -> list[tuple[object, ...]]:
+    sql = """
+        SELECT article_id, revision, kinds, s.part, s.kinds, s.before, s.after
+        FROM (SELECT *, unnest(sentences) AS s FROM edits) ORDER BY ALL
+    """
+    return connect(lake, as_of=as_of).sql(sql).fetchall()
+
+
+def test_edits_tell_the_sentences_that_changed_and_how(edited: Lake) -> None:
+    assert _edits(edited) == [
+        (
+            "story-00002", 2, ["headline", "numbers"], "body", ["numbers"],
+            "This is telling 1.1.", "This is telling 2.1.",
+        ),
+        (
+            "story-00002", 2, ["headline", "numbers"], "headline", ["numbers"],
+            "Φρεγάτα 2, telling 1", "Φρεγάτα 2, telling 2",
+        ),
+    ]  # fmt: skip
+
+
+def test_edits_of_then_are_those_that_were_known_then(
+    edited: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    known = _edits(edited)
+    edited.commit(batch_of("r-2", [story(2, revision=3)]), now=NOON_AFTER)
+    assert len(_edits(edited)) == 2 * len(known)
+    assert _edits(edited, as_of=NOON_AFTER - timedelta(seconds=1)) == known
+    assert _edits(edited, as_of=NOW) == []
+
+
+def test_edits_look_only_where_the_publisher_changed_something(
+    lake: Lake, story: Story, batch_of: BatchOf
+) -> None:
+    """The two versions of a text may come from two extractors, which is no edit."""
+    lake.commit(batch_of("r-0", [story(1)]), now=NOW)
+    second = story(1, revision=2)
+    second = replace(
+        second, change=("headline",), article=replace(second.article, extractor="0.2.0+abc")
+    )
+    lake.commit(batch_of("r-1", [second]), now=NOW + timedelta(hours=1))
+    [(_, _, kinds, part, *_)] = _edits(lake)
+    assert (kinds, part) == (["headline", "numbers"], "headline")
+    sql = "SELECT is_same_extractor, previous_fetched_at < fetched_at FROM edits"
+    assert connect(lake).sql(sql).fetchall() == [(False, True)]
 
 
 def test_removed_blocks_name_article_text_and_rule(edited: Lake) -> None:
