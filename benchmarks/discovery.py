@@ -5,7 +5,8 @@
 Three invented sites on loopback publish over simulated days: one busy in working hours, one steady,
 one that is silent for days; some stories are edited. The clock is simulated, all else is real: each
 crawl is the product's own, due by its own timetable, over HTTP, into a lake of its own. A crawl
-takes no simulated time, so that the delay is the schedule's alone. A simulated day takes half a minute.
+takes no simulated time, so that the delay is the schedule's alone. A simulated
+day takes half a minute.
 
 Found: stories with a row, of those published until the last hour. Unchanged: polls of a feed, and
 looks at a story, that had the same validator as the last one at that address.

@@ -121,6 +121,9 @@ class Supervisor:
             await self._end()
         finally:
             self._close()
+            for one in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(one)
+                signal.signal(one, signal.SIG_IGN)  # all is done: only the result is still told
         return self._exit_status()
 
     def _exit_status(self) -> int:

@@ -283,8 +283,8 @@ def test_a_second_signal_ends_all_at_once(tmp_path, site):
     installation = settle(tmp_path, site, every="1h")
     site.delay_seconds = 20
     with scheduled(installation, site.name) as process:
-        wait_for(lambda: children(process.pid))
-        time.sleep(3)
+        wait_for((tmp_path / "state" / "locks" / f"{site.name}.lock").exists)
+        time.sleep(1.5)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
