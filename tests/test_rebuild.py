@@ -17,9 +17,11 @@ Asked = Counter[tuple[str, str, int]]
 
 
 def _asked_by_a_crawl(installation: Installation, newsroom: Newsroom) -> Asked:
+    """Count what a crawl asks for. robots.txt, good for a day, is on record in the state alone."""
     newsroom.forget_requests()
     installation.crawl()
-    return Counter((one.site, one.path, one.status) for one in newsroom.requests)
+    asked = Counter((one.site, one.path, one.status) for one in newsroom.requests)
+    return Counter({one: n for one, n in asked.items() if one[1] != "/robots.txt"})
 
 
 def _lose_state(installation: Installation, server: str | None) -> None:

@@ -248,6 +248,7 @@ def test_a_cut_record_is_asked_for_again_and_the_whole_ones_are_not(tmp_path):
         spool = tmp_path / "state" / "spool"
         assert _wait_for(lambda: len(_archived_articles(installation)) >= 2)
         _kill(process)
+        time.sleep(2 * site.delay_seconds)  # for the server to note what was on its way
         site.delay_seconds = 0
         archived = _archived_articles(installation)
         [file] = spool.glob("*.open")

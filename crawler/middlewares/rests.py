@@ -117,8 +117,14 @@ def host_of(request: Request) -> str:
 
 
 def drop_queue(slot: Any, error: NotAskedError) -> None:
-    """Give up what waits for its turn at a host; what is on its way is let be."""
+    """Give up what waits for its turn at a host; what is on its way is let be.
+
+    So is, at the end of a run, what a page waits for that is on its way (`is_in_flight`).
+    """
     waiting = list(slot.queue)
     slot.queue.clear()
-    for _, answer in waiting:
-        answer.errback(error)
+    for request, answer in waiting:
+        if error.reason == INTERRUPTED and request.meta.get("is_in_flight"):
+            slot.queue.append((request, answer))
+        else:
+            answer.errback(error)

@@ -363,11 +363,14 @@ class NewsSpider(scrapy.Spider):
             self.run.settle(page, f"{Verdict.FAILED}:{reason}")
 
     async def _ask(self, url: str, site: Site) -> tuple[int, str | None]:
-        """Ask an old address once. Returns (0, None) when it gives no answer."""
+        """Ask an old address once. Returns (0, None) when it gives no answer.
+
+        Asked also by a run that is told to end: a story that moved would become two.
+        """
         if site.name not in self.queues:
             return 0, None  # of another run's page: a crawl touches the sites it names alone
         request = self._request(url, Kind.ARTICLE, site, callback=None, errback=None)
-        request.meta["dont_redirect"] = True
+        request.meta.update(dont_redirect=True, is_in_flight=True)
         try:
             response = await self.crawler.engine.download_async(request)
         except Exception as error:  # noqa: BLE001 - no answer, whatever the reason, proves nothing

@@ -37,7 +37,7 @@ Story = Callable[..., Revision]
 BatchOf = Callable[..., Batch]
 
 
-NONE = {"furniture": 0, "runs": 0}
+NONE = {"furniture": 0, "reservations": 0, "runs": 0}
 
 
 def _counts(lake: Lake) -> dict[str, int]:
