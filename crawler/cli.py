@@ -25,6 +25,7 @@ VERBS = {
     "export": "export:export",
     "sites": "sites:sites",
     "status": "status:status",
+    "schedule": "schedule:schedule",
     "compact": "compact:compact_",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",

@@ -57,7 +57,7 @@ def decide(
 ) -> Ask | Skip:
     """Tell whether a crawl asks for `link`, and why; with `dates`, first and last day, a backfill.
 
-    A revisit that is due is the schedule's to ask, with no link.
+    A revisit that is due is asked without being listed: see `crawler.timetable`.
     """
     if not site.owns(link.url):
         return Skip("foreign_host")

@@ -14,7 +14,7 @@ from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider
+from scrapy.exceptions import CloseSpider, DontCloseSpider
 from scrapy.settings import Settings as ScrapySettings
 
 from crawler.dry_run import DryRun
@@ -69,10 +69,15 @@ def crawl(
     *,
     limit: int | None = None,
     dates: tuple[date | None, date | None] | None = None,
+    is_due: bool = False,
     progress: Progress = _silent,
 ) -> Crawled:
-    """Crawl sites. Raises SitrepError when lake, state or spool cannot be used."""
-    return _store(settings, Plan(sites=tuple(sites), limit=limit, dates=dates), progress)
+    """Crawl sites; with `is_due`, those of their sources whose time has come.
+
+    Raises SitrepError when lake, state or spool cannot be used.
+    """
+    plan = Plan(sites=tuple(sites), limit=limit, dates=dates, is_due=is_due)
+    return _store(settings, plan, progress)
 
 
 def recrawl(
@@ -88,13 +93,16 @@ def preview(
     *,
     limit: int | None = None,
     dates: tuple[date | None, date | None] | None = None,
+    is_due: bool = False,
     samples: int = 0,
 ) -> Crawled:
     """Ask the sites' feeds and say what a crawl would ask for; nothing is stored.
 
     Of the articles, only the first `samples` of each site are asked for and read.
     """
-    plan = Plan(sites=tuple(sites), limit=limit, dates=dates, is_dry=True, samples=samples)
+    plan = Plan(
+        sites=tuple(sites), limit=limit, dates=dates, is_due=is_due, is_dry=True, samples=samples
+    )
     return _dry(settings, plan)
 
 
@@ -170,6 +178,7 @@ class _Watch:
         self._crawler = crawler
         crawler.signals.connect(self.opened, signal=signals.spider_opened)
         crawler.signals.connect(self.started, signal=signals.engine_started)
+        crawler.signals.connect(self.idle, signal=signals.spider_idle)
         crawler.signals.connect(self.closed, signal=signals.spider_closed)
         crawler.signals.connect(self.errored, signal=signals.spider_error)
 
@@ -215,6 +224,21 @@ class _Watch:
     def _close_when_interrupted(self) -> None:
         if self._is_interrupted:
             raise CloseSpider(INTERRUPTION)
+
+    def idle(self, spider: NewsSpider) -> None:
+        """All that is new was asked for: now for what is to be looked at again."""
+        engine: Any = self._crawler.engine if self._crawler else None
+        if self._is_interrupted or self._run.fatal is not None:
+            return
+        try:
+            requests = list(spider.revisits())
+        except SitrepError as error:
+            self._run.stop(error)
+            return
+        for request in requests:
+            engine.crawl(request)
+        if requests:
+            raise DontCloseSpider
 
     async def closed(self) -> None:
         try:

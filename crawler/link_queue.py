@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -14,7 +14,7 @@ from crawler.site import Site
 from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Link
-from pipelines.state_tables import LinkState, LinkStatus, Listed
+from pipelines.state_tables import LinkState, LinkStatus, Listed, attempts_after
 
 # Reasons that mean: no link to an article of this site at all.
 NO_ARTICLE = frozenset({"not_article", "foreign_host"})
@@ -48,6 +48,9 @@ class LinkQueue:
         # A link may be skipped as one source has it and asked for as another does.
         self._skipped: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._met: set[str] = set()
+        # The links of the last listing that nobody had listed before.
+        self.new: list[Link] = []
 
     def waiting(self) -> Iterator[Link]:
         """Yield the links that an earlier run found and did not ask for.
@@ -66,6 +69,7 @@ class LinkQueue:
         self, links: Sequence[Link], report: SiteReport, source: Source | None
     ) -> Iterator[Link]:
         """Yield those of `links` that are asked for; count the others by reason."""
+        self.new = []
         keyed = {link.url: key for link in links if (key := self._key(link)) is not None}
         known = self._ledger.links(self._site.name, set(keyed.values()))
         chosen: list[Link] = []
@@ -80,6 +84,8 @@ class LinkQueue:
             wanted = reason is not None
             if wanted and source is not None:
                 source.asked.add(key)
+            if wanted and before is None:
+                self.new.append(link)
             after = self._record(link, key, before, wanted=wanted)
             if after is not None and after != before:
                 changed[key] = after
@@ -98,16 +104,28 @@ class LinkQueue:
         self._ledger.put_links(changed.values())
         yield from chosen
 
+    def revisits(self, url_keys: Iterable[str]) -> Iterator[Link]:
+        """Yield the links of stories to be looked at again, but for those met in this run."""
+        for key in url_keys:
+            state = self._ledger.link(self._site.name, key)
+            if state is None or state.article_id in self._met or not self._take(key):
+                continue
+            self.would_ask.append((state.link.url, "revisit"))
+            if not self._is_dry:
+                yield state.link
+
     def close(self, link: Link, status: LinkStatus, capture: Capture | None) -> None:
         """Put down what became of a link; it lasts when the batch of its capture is committed."""
         if self._is_dry:
             return
+        if capture is not None and capture.article_id is not None:
+            self._met.add(capture.article_id)
         key = key_of(link.url, self._site)
         before = self._ledger.link(self._site.name, key) or self._new(link, key)
         after = replace(
             before,
             status=status,
-            attempts=before.attempts + 1 if status == "failed" else 0,
+            attempts=attempts_after(before, status),
             article_id=(capture.article_id if capture else None) or before.article_id,
             last_fetched=capture.page.fetched_at if capture else before.last_fetched,
         )

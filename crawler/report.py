@@ -21,7 +21,7 @@ class SiteReport:
     """The counts of one site.
 
     `sources_asked` and `sources_failed` are feeds and their like; of those, `pointers` only named
-    other sources.
+    other sources. `revisits` are the stories that were looked at again by their age.
     """
 
     site: str
@@ -31,6 +31,7 @@ class SiteReport:
     sources_asked: int = 0
     sources_failed: int = 0
     pointers: int = 0
+    revisits: int = 0
     is_unreadable: bool = False  # its site file is wrong
 
     def error(self, url: str, error: str) -> None:

@@ -14,6 +14,7 @@ from crawler.archivist import Archivist
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Ingest, Outcome, Turn, at_once
 from crawler.learning import Learning
+from crawler.polls import Polls
 from crawler.report import RunReport
 from crawler.reservations import reservations_of
 from crawler.settings import Settings
@@ -27,6 +28,7 @@ from pipelines.host_state import HostState
 from pipelines.lake import Lake, is_there
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
+from pipelines.schedule_state import put_sources, put_turn, sources_of, turn_of
 from pipelines.state import State
 from pipelines.state_tables import ResponseState, SiteState
 from pipelines.warc import header_map, sha1
@@ -73,6 +75,9 @@ class Run:
         self.on_stop: Callable[[], None] = lambda: None
         # Whether it asks the sites themselves: their next crawl is due by the last that did.
         self.is_crawl = True
+        # Whether it asks them for what is new, so that the schedule may learn from it.
+        self.is_poll = False
+        self.polls = Polls()
         self._unsettled: dict[str, Page] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._hosts: dict[str, HostState] = {}
@@ -267,6 +272,20 @@ class Run:
         )
         with self.state.transaction() as transaction:
             transaction.put_site(note)
+        if self.is_poll:
+            put_sources(self.state, self.polls.of(site.name, sources_of(self.state, site.name)))
+            self._note_turn(site)
+
+    def _note_turn(self, site: Site) -> None:
+        began, ended = self.report.started_at, self.report.finished_at or self.clock()
+        spent = turn_of(self.state, site.name).spent(
+            self.report.site(site.name).revisits, day=f"{began:%Y-%m-%d}"
+        )
+        seconds = max((ended - began).total_seconds(), 0.0)
+        put_turn(
+            self.state,
+            replace(spent, began_at=began, seconds=seconds, failures=0, not_before=None),
+        )
 
 
 def new_run_id(now: datetime) -> str:

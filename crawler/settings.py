@@ -42,6 +42,7 @@ class Settings(BaseModel):
     user_agent: str = f"sitrep/{__version__} (news archive)"
     contact: str = ""
     workers: int = Field(default_factory=_default_workers, ge=1, le=64)
+    crawls_at_once: int = Field(default=2, ge=1, le=32)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     reservations: tuple[str, ...] = ("tdm",)

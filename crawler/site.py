@@ -14,8 +14,17 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import cssselect
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
+from crawler.rhythm import is_ascending
 from pipelines.errors import SiteError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
@@ -59,6 +68,12 @@ def _required_duration(text: object) -> timedelta:
     return value
 
 
+def _ascending(ages: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if not is_ascending(ages):
+        raise ValueError("must be ages above zero, each longer than the one before: ['1h', '1d']")
+    return ages
+
+
 def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -82,6 +97,7 @@ Duration = Annotated[timedelta, BeforeValidator(_required_duration)]
 OptionalDuration = Annotated[timedelta | None, BeforeValidator(duration)]
 Url = Annotated[str, Field(min_length=1), BeforeValidator(lambda v: _url(str(v)))]
 Css = Annotated[str, BeforeValidator(lambda v: _css(str(v)))]
+Ages = Annotated[tuple[Duration, ...], AfterValidator(_ascending)]
 Languages = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 
 
@@ -128,6 +144,8 @@ class Site(_Strict):
     delay: Duration = timedelta(seconds=2)
     connections: int = Field(default=1, ge=1, le=16)
     max_age: OptionalDuration = None
+    revisits: Ages = tuple(map(_required_duration, ("1h", "6h", "1d", "7d", "30d")))
+    revisit_budget: int = Field(default=200, ge=0)
     unverified: tuple[str, ...] = ()
     extract: ExtractRules = ExtractRules()
     layout: tuple[Layout, ...] = ()

@@ -22,7 +22,14 @@ from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.schema import Row, location_of
 from pipelines.sql import rows_of
 from pipelines.state import State
-from pipelines.state_tables import ArticleState, LinkState, ResponseState, SiteState, link_status
+from pipelines.state_tables import (
+    ArticleState,
+    LinkState,
+    ResponseState,
+    SiteState,
+    attempts_after,
+    link_status,
+)
 from pipelines.views import DERIVE, connect
 from pipelines.warc import place_in_time
 
@@ -201,7 +208,7 @@ def _add_link(row: Row, found: _Found, known: State | None, key_of: KeyOf) -> No
     found.links[site, asked] = replace(
         before or new,
         status=status,
-        attempts=(before.attempts if before else 0) + 1 if status == "failed" else 0,
+        attempts=attempts_after(before, status),
         article_id=row["article_id"] or (before.article_id if before else None),
         last_fetched=row["fetched_at"],
     )

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from pipelines import schedule_tables
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.host_state import HostState, hosts
@@ -88,6 +89,8 @@ class State:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
             tables.upgrade(connection)
+            for index in schedule_tables.INDEXES:  # of tables that may have been there before them
+                index.create(connection, checkfirst=True)
         found = self.note("schema_version")
         if found is None:
             self.set_note("schema_version", str(SCHEMA_VERSION))
@@ -117,6 +120,8 @@ class State:
                 tables.claims,
                 tables.batches,
                 tables.sites,
+                schedule_tables.sources,
+                schedule_tables.turns,
             ):
                 transaction.empty(table)
             transaction.drop_level()

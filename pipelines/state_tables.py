@@ -323,3 +323,14 @@ def link_status(verdict: str) -> LinkStatus:
     if word == Verdict.FAILED:
         return "gone" if reason in {"http_404", "http_410"} else "failed"
     return "refused" if word == Verdict.REFUSED else "done"
+
+
+def attempts_after(before: LinkState | None, status: LinkStatus) -> int:
+    """Return how many answers of no use there were in a row, once a link came to `status`.
+
+    Of one that is gone, only those count that said so: an error before it is another matter.
+    """
+    earlier = before.attempts if before is not None else 0
+    if status == "gone":
+        return earlier + 1 if before is not None and before.status == "gone" else 1
+    return earlier + 1 if status in {"failed", "refused"} else 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ class Context:
 
     settings: Settings
     out: Out
+    # What was given on the command line, for those who read the settings again or hand them on.
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    def reread(self) -> Settings:
+        """Return the settings as they are now. Raises SettingsError."""
+        return _settings(self.flags)
 
     @property
     def register(self) -> Register:
@@ -54,10 +60,12 @@ def verb(command: Callable[..., int | None]) -> Callable[..., None]:
         out = Out(is_json=is_json)
         try:
             flags = {name: options.pop(name) for name in _FLAGS}
-            settings = read_settings(flags, environment=os.environ, folder=Path.cwd())
+            settings = _settings(flags)
             level = "debug" if verbose else "error" if quiet else settings.log_level
             configure_logging(level=level, form=settings.log_format)
-            status = _again(functools.partial(command, Context(settings, out), **options)) or 0
+            status = (
+                _again(functools.partial(command, Context(settings, out, flags), **options)) or 0
+            )
         except SitrepError as error:
             logger.debug("the error came from here", exc_info=True)
             out.error(error)
@@ -65,6 +73,10 @@ def verb(command: Callable[..., int | None]) -> Callable[..., None]:
         raise SystemExit(status)
 
     return run
+
+
+def _settings(flags: Mapping[str, Any]) -> Settings:
+    return read_settings(flags, environment=os.environ, folder=Path.cwd())
 
 
 def _again(command: Callable[[], int | None]) -> int | None:

@@ -14,6 +14,7 @@ from crawler.console import Out
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
+from crawler.timetable import Timetable
 from pipelines.errors import SiteError, UsageError
 from pipelines.state import State
 
@@ -23,7 +24,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SITE]...")
 @click.option("--all", "everything", is_flag=True, help="Every site of the register.")
-@click.option("--due", is_flag=True, help="The sites whose `every` has passed.")
+@click.option("--due", is_flag=True, help="Only what is due, by `every` and each source's rhythm.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N articles a site.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for; ask only the feeds.")
 @click.option("--from", "first", type=DAY, metavar="DATE", help="Backfill: from this day on.")
@@ -49,9 +50,12 @@ def crawl(
     sites, wrong = _chosen(context, names, everything=everything, due=due)
     dates = _dates(first, last)
     if dry_run:
-        return _dry_run(context, sites, wrong, limit=limit, dates=dates)
+        done = jobs.preview(context.settings, sites, limit=limit, dates=dates, is_due=due)
+        return _tell_preview(context, done, wrong)
     with context.out.progress("crawling") as show:
-        done = jobs.crawl(context.settings, sites, limit=limit, dates=dates, progress=show)
+        done = jobs.crawl(
+            context.settings, sites, limit=limit, dates=dates, is_due=due, progress=show
+        )
     _add_wrong(done.report, wrong)
     report = done.report.as_json()
     context.out.result(report)
@@ -75,7 +79,7 @@ def _chosen(
         sites = context.register.sites(names)
     else:
         sites, wrong = context.register.all()
-    return [s for s in sites if not due or _is_due(context.settings, s)], wrong
+    return _due(context.settings, sites) if due else sites, wrong
 
 
 def _add_wrong(report: RunReport, wrong: Mapping[str, SiteError]) -> None:
@@ -85,13 +89,12 @@ def _add_wrong(report: RunReport, wrong: Mapping[str, SiteError]) -> None:
         site.error(error.where or name, error.message)
 
 
-def _is_due(settings: Settings, site: Site) -> bool:
-    state = State.open_to_read(settings.state)
+def _due(settings: Settings, sites: Sequence[Site]) -> list[Site]:
+    state, now = State.open_to_read(settings.state), datetime.now(UTC)
     try:
-        last = state.site(site.name).last_run
+        return [site for site in sites if Timetable(state, site, now=now).is_due]
     finally:
         state.close()
-    return last is None or datetime.now(UTC) - last >= site.every
 
 
 def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, date | None] | None:
@@ -102,15 +105,7 @@ def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, 
     return (first.date() if first else None, last.date() if last else None)
 
 
-def _dry_run(
-    context: Context,
-    sites: Sequence[Site],
-    wrong: Mapping[str, SiteError],
-    *,
-    limit: int | None,
-    dates: tuple[date | None, date | None] | None,
-) -> int:
-    done = jobs.preview(context.settings, sites, limit=limit, dates=dates)
+def _tell_preview(context: Context, done: jobs.Crawled, wrong: Mapping[str, SiteError]) -> int:
     _add_wrong(done.report, wrong)
     told: list[dict[str, Any]] = []
     for site in done.report.sites.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import click
 from crawler.commands.common import Context, verb
 from crawler.console import shown_size
 from crawler.report import iso
+from crawler.site import Site
+from crawler.timetable import Timetable
 from pipelines.errors import LakeError
 from pipelines.lake import Lake, is_there
 from pipelines.spool import pending_captures
@@ -28,7 +31,11 @@ def status(context: Context) -> None:
     articles = _articles(settings.lake)
     state = State.open_to_read(settings.state)
     try:
-        sites = [_site(state, name, articles.get(name, 0)) for name in context.register.names]
+        register, now = context.register, datetime.now(UTC)
+        sites = [
+            _site(state, name, articles.get(name, 0)) | _times(state, register.find(name), now)
+            for name in register.names
+        ]
     finally:
         state.close()
     result: dict[str, Any] = {
@@ -40,7 +47,7 @@ def status(context: Context) -> None:
     }
     context.out.result(result)
     context.out.table(
-        ("site", "articles", "pending", "last run", "last success", "last error"),
+        ("site", "articles", "pending", "last run", "last success", "last error", "next due"),
         [[s["site"], s["articles"], s["pending_links"], *(s[k] for k in _TIMES)] for s in sites],
     )
     disk = result["disk"]
@@ -50,7 +57,7 @@ def status(context: Context) -> None:
     )
 
 
-_TIMES = ("last_run", "last_success", "last_error")
+_TIMES = ("last_run", "last_success", "last_error", "next_due")
 
 
 def _articles(lake: str) -> dict[str, int]:
@@ -74,6 +81,20 @@ def _site(state: State, name: str, articles: int) -> dict[str, Any]:
         "last_run": iso(known.last_run) if known.last_run else None,
         "last_success": iso(known.last_success) if known.last_success else None,
         "last_error": known.last_error,
+    }
+
+
+def _times(state: State, site: Site | None, now: datetime) -> dict[str, Any]:
+    """Say when a site is due next and how its last turn went, by its site file as it is now."""
+    if site is None:
+        return {"next_due": None, "last_seconds": None, "crashes": 0, "hubs": []}
+    timetable = Timetable(state, site, now=now)
+    due, turn = timetable.due_at, timetable.turn
+    return {
+        "next_due": iso(due) if due else None,
+        "last_seconds": turn.seconds,
+        "crashes": turn.failures,
+        "hubs": timetable.hubs,
     }
 
 

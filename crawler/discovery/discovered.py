@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from urllib.parse import urljoin, urlsplit
 
 from crawler.site import Site
@@ -16,12 +17,15 @@ class Discovered:
     """Links in document order, absolute, each address once.
 
     `children` belong to this address and are always followed; `next_pages` only by a backfill.
+    `wish` is how long a feed itself asks to be left alone, `hub` the WebSub hub that it names.
     """
 
     links: tuple[Link, ...] = ()
     children: tuple[str, ...] = ()
     next_pages: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    wish: timedelta | None = None
+    hub: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

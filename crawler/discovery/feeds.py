@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from lxml import etree
 
@@ -18,6 +19,7 @@ from crawler.discovery.markup import (
     tree,
 )
 from crawler.discovery.plain_text import plain_text, standfirst
+from crawler.freshness import ttl, update_period
 from pipelines.model import Hints, Link
 
 _XML = "{http://www.w3.org/XML/1998/namespace}"
@@ -46,7 +48,28 @@ def read_feed(source: Source) -> Discovered:
         links=each_once(links),
         next_pages=followable(_next_pages(root, source, bool(found)), source),
         warnings=tuple(_warnings(doc, len(found), len(links))),
+        wish=_wish(root),
+        hub=_hub(root, source),
     )
+
+
+def _wish(root: etree._Element) -> timedelta | None:
+    """Return how long the feed itself asks to be left alone: `ttl`, or the syndication module's."""
+    said = {name_of(one): text_of(one) for one in _own(root)}
+    period = update_period(said.get("sy:updatePeriod"), said.get("sy:updateFrequency"))
+    return ttl(said.get("ttl")) or period
+
+
+def _hub(root: etree._Element, source: Source) -> str | None:
+    hubs = [one for one in _own(root) if _plain_name(one) == "link" and one.get("rel") == "hub"]
+    return absolute(hubs[0].get("href"), source.url) if hubs else None
+
+
+def _own(root: etree._Element) -> Iterator[etree._Element]:
+    """Yield what the feed says of itself, not of its entries."""
+    channel = next((one for one in root.iterchildren(etree.Element)
+                    if name_of(one) == "channel"), root)  # fmt: skip
+    return channel.iterchildren(etree.Element)
 
 
 def _warnings(doc: Document, read: int, linked: int) -> Iterator[str]:
@@ -122,10 +145,7 @@ def _base(item: etree._Element, root: etree._Element, source: Source) -> str:
 
 def _page_link(root: etree._Element) -> etree._Element | None:
     """Return the link of the feed itself, never that of an entry."""
-    channel = next((one for one in root.iterchildren(etree.Element)
-                    if name_of(one) == "channel"), root)  # fmt: skip
-    own = channel.iterchildren(etree.Element)
-    return next((one for one in own if name_of(one) == "link"), None)
+    return next((one for one in _own(root) if name_of(one) == "link"), None)
 
 
 def _address(fields: Fields, item: etree._Element, base: str) -> str | None:

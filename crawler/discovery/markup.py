@@ -37,6 +37,7 @@ _PREFIXES = {
     "http://www.google.com/schemas/sitemap-news/0.9": "news:",
     "http://www.google.com/schemas/sitemap-image/1.1": "image:",
     "http://purl.org/rss/1.0/modules/content/": "content:",
+    "http://purl.org/rss/1.0/modules/syndication/": "sy:",
 }
 _ALIASES = {"a10:": "atom:", "n:": "news:"}
 

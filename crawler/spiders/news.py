@@ -22,6 +22,7 @@ from crawler.link_queue import LinkQueue
 from crawler.refusals import INTERRUPTED, NotAskedError
 from crawler.run import Run
 from crawler.site import Site
+from crawler.timetable import Timetable, sources_in
 from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
 from pipelines.state_tables import LinkStatus, link_status
@@ -46,19 +47,22 @@ class Plan:
     urls: tuple[tuple[Site, str], ...] = ()
     limit: int | None = None
     dates: tuple[date | None, date | None] | None = None
+    # Only the sources whose time has come are asked, not all of a site's.
+    is_due: bool = False
     is_dry: bool = False
     samples: int = 0  # articles that a dry run reads all the same
 
 
 @dataclass(slots=True)
 class Trail:
-    """How a source was come to: `pages` after the one in the site file, and the links on them."""
+    """How a source was come to: from `root` in the site file, `pages` on, and the links on them."""
 
+    root: str
     pages: int = 0
     seen: set[str] = field(default_factory=set)
 
     def next(self) -> Trail:
-        return Trail(pages=self.pages + 1, seen=self.seen)
+        return Trail(root=self.root, pages=self.pages + 1, seen=self.seen)
 
 
 class NewsSpider(scrapy.Spider):
@@ -86,6 +90,11 @@ class NewsSpider(scrapy.Spider):
             )
             for site in plan.sites
         }
+        run.is_poll = not plan.urls and plan.dates is None
+        now = run.report.started_at
+        self.timetables = {
+            site.name: Timetable(run.state, site, now=now) for site in plan.sites if run.is_poll
+        }
 
     async def start(self) -> AsyncIterator[Any]:
         for site, url in self.plan.urls:
@@ -99,32 +108,43 @@ class NewsSpider(scrapy.Spider):
 
     def _first_requests(self, site: Site) -> Iterator[Request]:
         for kind, url in self._sources_of(site):
-            yield from self._source_requests([url], kind, site)
+            yield from self._source_requests([url], kind, site, trail=Trail(root=url))
         for link in self.queues[site.name].waiting():
             yield self._article_request(link, site)
 
+    def revisits(self) -> Iterator[Request]:
+        """Yield the stories whose age wants a look, once all that is new was asked for."""
+        for site in self.plan.sites:
+            if (timetable := self.timetables.pop(site.name, None)) is None:
+                continue
+            for link in self.queues[site.name].revisits(timetable.revisits()):
+                self.run.report.site(site.name).revisits += 1
+                yield self._article_request(link, site)
+
     def _sources_of(self, site: Site) -> Iterator[tuple[Kind, str]]:
-        yield from ((Kind.FEED, url) for url in site.feeds)
-        yield from ((Kind.SITEMAP, url) for url in site.sitemaps)
-        yield from ((Kind.LISTING, url) for url in site.listings)
-        if site.wordpress:
-            yield Kind.WORDPRESS, _posts_of(site, self.plan.dates)
+        for kind, url in sources_in(site):
+            is_posts = kind is Kind.WORDPRESS
+            yield kind, _posts_of(site, self.plan.dates) if is_posts else url
 
     # Sources
 
     def _source_requests(
-        self, urls: Iterable[str], kind: Kind, site: Site, *, trail: Trail | None = None
+        self, urls: Iterable[str], kind: Kind, site: Site, *, trail: Trail
     ) -> Iterator[Request]:
         for url in urls:
-            if (site.name, url) in self._asked_sources:
+            if (site.name, url) in self._asked_sources or not self._is_wanted(url, site):
                 continue
             self._asked_sources.add((site.name, url))
             self.run.report.site(site.name).sources_asked += 1
             request = self._request(
                 url, kind, site, callback=self.source, errback=self.source_failed, conditional=True
             )
-            request.meta["trail"] = trail or Trail()
+            request.meta["trail"] = trail
             yield request
+
+    def _is_wanted(self, url: str, site: Site) -> bool:
+        timetable = self.timetables.get(site.name)
+        return not self.plan.is_due or timetable is None or timetable.is_source_due(url)
 
     async def source(self, response: Response) -> AsyncIterator[Request]:
         """Read a feed, sitemap, listing or wp-json page, and ask for what it lists."""
@@ -147,6 +167,7 @@ class NewsSpider(scrapy.Spider):
         except (DiscoveryError, ArchiveError) as error:
             report.sources_failed += 1
             report.error(page.requested_url, error.message)
+            self.run.polls.failed(site.name, page.requested_url, page.kind, at=page.fetched_at)
             reason = "discovery" if page.status in {200, 304} else f"http_{page.status}"
             if not page.is_redirect:  # a redirect has its verdict as one
                 self.run.settle(page, f"{Verdict.FAILED}:{reason}")
@@ -157,6 +178,9 @@ class NewsSpider(scrapy.Spider):
         record = self.run.source(page)
         for link in self.queues[site.name].choose(found.links, report, record):
             yield self._article_request(link, site)
+        # With the headers of an answer 304, which says anew how long it stays as it is.
+        new = self.queues[site.name].new
+        self.run.polls.answered(full, found, new=new, root=trail.root)
         report.pointers += bool(found.children and not found.links)
         further = self._further(found, page.kind, site, trail)
         yield from self._source_requests(further, page.kind, site, trail=trail.next())
@@ -196,6 +220,8 @@ class NewsSpider(scrapy.Spider):
         report.sources_failed += 1
         reason, error = describe(cause, request.url)
         report.error(request.meta["requested_url"], error)
+        asked, kind = request.meta["requested_url"], request.meta["kind"]
+        self.run.polls.failed(report.site, asked, kind, at=self.run.clock())
         self._settle_earlier(request, reason)
 
     # Articles
