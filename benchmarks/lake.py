@@ -25,6 +25,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ from measuring import measured, own_peak_mb
 from pipelines.lake import Lake
 from pipelines.lease import Free
 from pipelines.publish import publish
+from pipelines.storage import LocalStorage
 
 NEW = 200
 TIMES = 3
@@ -293,17 +295,17 @@ def measure(task: Task, *, say: Callable[[str, Mapping[str, Any]], None]) -> dic
 
 def sizes(lake: Lake) -> dict[str, int]:
     """Return what lies under each folder of the lake, in mebibytes."""
-    # A part that several generations share has one name, made of its content.
-    files = {
-        (one.path.partition("/")[0], one.path.rpartition("/")[2]): one.size_bytes
-        for one in lake.storage.infos()
-        if "/" in one.path
-    }
-    folders = sorted({folder for folder, _ in files})
-    return {
-        folder: sum(size for (at, _), size in files.items() if at == folder) >> 20
-        for folder in folders
-    }
+    found = Counter[str]()
+    for one in lake.storage.infos():
+        folder, _, below = one.path.partition("/")
+        # A part that several generations share is one file on disk.
+        found[folder] += one.size_bytes // _links(lake, one.path) if below else 0
+    return {folder: size >> 20 for folder, size in sorted(found.items()) if size}
+
+
+def _links(lake: Lake, path: str) -> int:
+    storage = lake.storage
+    return (storage.folder / path).stat().st_nlink if isinstance(storage, LocalStorage) else 1
 
 
 def say(name: str, step: Mapping[str, Any], *, people: Any) -> None:

@@ -1,12 +1,12 @@
 """`articles/`, one link that is flipped: the old view or the new one, never half of one.
 
     articles                -> _articles/00000012
-    _articles/00000012/published_month=2024-05/part-0000-<hash>.parquet
-    _articles/00000012.json     the manifest: up to which commit, which parts, how many rows
+    _articles/00000012/published_month=2024-05/part-0000.parquet
+    _articles/00000012.json     the manifest: up to which commit, which parts, their sums and rows
     _articles/00000011/ …       until those who still read it are done
 
-A generation is made of hard links to the parts that did not change and of new parts, whose names
-are made of their content: under one name there is never anything else.
+A generation is made of hard links to the parts that did not change and of new parts, which have
+the names of those in whose place they come.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pyarrow as pa
 from pipelines import sums
 from pipelines.errors import LakeError
 from pipelines.published import ARTICLES_FOLDER as LINK
-from pipelines.published import Manifest, parquet
+from pipelines.published import Manifest, parquet, part_name, raise_unless_readable
 from pipelines.storage import fsync, make_folder
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,13 @@ class Generations:
         return [str(part) for part in _parts(link)] if link.exists() else None
 
     def places(self) -> Manifest | None:
-        """None: a generation is read as a whole, so that articles may move within it."""
+        """Return where articles lie: moved, one would be missed or seen twice by a reader."""
+        link = self._lake / LINK
+        parts = _parts(link) if link.exists() else ()
+        there = [below(part) for part in parts if _is_readable(part)]
+        return Manifest(
+            derivation=0, recorded_at="", published_at="", parts=dict.fromkeys(there, 0)
+        )
 
     def address(self, part: str) -> str:
         return str(self._lake / LINK / part)
@@ -73,10 +79,11 @@ class Generations:
                 _manifest_path(self._lake, name).unlink(missing_ok=True)
 
     def damaged(self) -> Iterator[str]:
-        link = self._lake / LINK
-        for part in _parts(link) if link.exists() else ():
-            if not is_whole(part):
-                yield f"{part}: its content is not what its name says"
+        if (found := current(self._lake)) is None:
+            return
+        for part in _parts(self._lake / LINK):
+            if not is_whole(part, found[1]):
+                yield f"{part}: its content is not what was published"
 
 
 def current(lake: Path) -> tuple[str, Manifest] | None:
@@ -104,21 +111,29 @@ def read_manifest(lake: Path, name: str) -> Manifest:
     return Manifest(**sums.unsealed(_manifest_path(lake, name).read_bytes()))
 
 
-def part_name(data: bytes, *, slot: int) -> str:
-    return f"part-{slot:04d}-{_digest(data)}.parquet"
-
-
-def is_whole(part: Path) -> bool:
-    """Tell whether a part's content is what its name says."""
-    return part.stem.endswith(f"-{_digest(part.read_bytes())}")
+def is_whole(part: Path, manifest: Manifest) -> bool:
+    """Tell whether a part's content is what its generation's manifest says."""
+    with part.open("rb") as file:
+        return sums.digest_of(file) == manifest.digests.get(below(part))
 
 
 def _parts(link: Path) -> list[Path]:
     return sorted(link.resolve().glob("*/*.parquet"))
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+def below(part: Path) -> str:
+    """Return a part's path below `articles/`, as its manifest has it."""
+    return f"{part.parent.name}/{part.name}"
+
+
+def _is_readable(part: Path) -> bool:
+    try:
+        with part.open("rb") as file:
+            raise_unless_readable(file)
+    except (OSError, pa.ArrowException) as error:
+        logger.warning("%s: cannot be read (%s); it is written anew", part, error)
+        return False
+    return True
 
 
 class Draft:
@@ -129,6 +144,8 @@ class Draft:
         self._lake = lake
         self._name = f"{int(now[0]) + 1 if now else _last(lake) + 1:08d}"
         self._parts = dict(kept)
+        digests = now[1].digests if now else {}
+        self._digests = {part: digests.get(part, "") for part in kept}
         self._folder = lake / STORE / self._name
         # What a publish that was killed left under this name.
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -137,13 +154,14 @@ class Draft:
             _link(lake / LINK / part, self._folder / part)
 
     def add(self, folder: str, slot: int, rows: pa.Table) -> None:
-        data = parquet(rows)
-        part = f"{folder}/{part_name(data, slot=slot)}"
+        data = parquet(rows, generation=int(self._name))
+        part = f"{folder}/{part_name(slot)}"
         path = self._folder / part
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         fsync(path)
         self._parts[part] = rows.num_rows
+        self._digests[part] = hashlib.sha256(data).hexdigest()
 
     def finish(self, *, derivation: int, recorded_at: str, now: datetime) -> None:
         """Make this what `articles` is, in one step."""
@@ -152,6 +170,7 @@ class Draft:
             recorded_at=recorded_at,
             published_at=now.isoformat(),
             parts=dict(sorted(self._parts.items())),
+            digests=dict(sorted(self._digests.items())),
         )
         for folder in [*self._folder.iterdir(), self._folder]:
             fsync(folder)

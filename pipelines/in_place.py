@@ -4,10 +4,7 @@
     _articles/manifest.json     up to which commit, which parts, how many rows, their checksums
 
 A new name for new content would have a listing show both for a moment, and with them the same
-article twice. Under one name a reader that asks for several ranges of an object may get some of the
-old one and some of the new. So no two contents that follow each other have anything at the same
-place: each publish pads its parts by another length, and what is read with the old one's footer is
-no page at all, but an error.
+article twice.
 """
 
 from __future__ import annotations
@@ -15,28 +12,30 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines import sums
-from pipelines.published import ARTICLES_FOLDER, Manifest, parquet
+from pipelines.published import (
+    ARTICLES_FOLDER,
+    Manifest,
+    parquet,
+    part_name,
+    raise_unless_readable,
+)
 from pipelines.storage import Storage
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "_articles/manifest.json"
-# A reader that is at it while a thousand publishes replace a part might meet the same padding.
-_PADDINGS, _STRIDE_BYTES = 1024, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laid(Manifest):
-    """`digests`: part → SHA-256. `is_drafting`: a publish has begun; some parts may be newer."""
+    """`is_drafting`: a publish has begun; some parts may be newer."""
 
-    digests: Mapping[str, str] = field(default_factory=dict)
     generation: int = 0
     is_drafting: bool = False
 
@@ -90,7 +89,7 @@ class InPlace:
     def _is_readable(self, part: str) -> bool:
         try:
             with self._storage.open(_path(part)) as file:
-                pq.read_table(file, columns=["article_id", "word_count"])
+                raise_unless_readable(file)
         except (OSError, pa.ArrowException) as error:
             logger.warning("%s: cannot be read (%s); it is written anew", _path(part), error)
             return False
@@ -110,9 +109,8 @@ class Draft:
         self._digests = {part: before.digests.get(part, "") for part in kept}
 
     def add(self, folder: str, slot: int, rows: pa.Table) -> None:
-        padding = _STRIDE_BYTES * (1 + self._laid.generation % _PADDINGS)
-        data = parquet(rows, padding_bytes=padding)
-        part = f"{folder}/part-{slot:04d}.parquet"
+        data = parquet(rows, generation=self._laid.generation)
+        part = f"{folder}/{part_name(slot)}"
         self._storage.replace(_path(part), data)
         self._parts[part] = rows.num_rows
         self._digests[part] = hashlib.sha256(data).hexdigest()

@@ -1,27 +1,41 @@
-"""How `articles/` is laid down: what a publish and its readers may ask of either storage."""
+"""How `articles/` is laid down: what a publish and its readers may ask of either storage.
+
+A part keeps its name for good, whatever it holds, so that a reader that has listed it finds it:
+pyarrow leaves out, without a word, what is gone between its listing and its look at each file. But
+a reader may also open a file twice, or ask for several pieces of it, and get some of the old part
+and some of the new. So no two contents that follow each other have anything at the same place: each
+publish pads its parts by another length, and what is read with the old one's footer is no page at
+all, but an error.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 ARTICLES_FOLDER = "articles"
 ROWS_A_GROUP = 10_000
+# A reader that is at it while a thousand publishes replace a part might meet the same padding.
+_PADDINGS, _STRIDE_BYTES = 1024, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What was published. `parts`: path below `articles/` → rows. Times are ISO 8601."""
+    """What was published. `parts`: path below `articles/` → rows. Times are ISO 8601.
+
+    `digests`: part → SHA-256 of its content.
+    """
 
     derivation: int
     recorded_at: str
     published_at: str
     parts: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 class Draft(Protocol):
@@ -73,18 +87,27 @@ class Published(Protocol):
 def slot_of(part: str) -> int:
     """Return the slot of a part, by its name.
 
-    >>> slot_of("published_month=2024-05/part-0003-1234567890abcdef.parquet")
+    >>> slot_of("published_month=2024-05/part-0003.parquet")
     3
     """
     return int(part.rpartition("/")[2].removesuffix(".parquet").split("-")[1])
 
 
-def parquet(rows: pa.Table, *, padding_bytes: int = 0) -> bytes:
+def part_name(slot: int) -> str:
+    return f"part-{slot:04d}.parquet"
+
+
+def raise_unless_readable(part: BinaryIO) -> None:
+    """Raise OSError or pyarrow.ArrowException where a part does not tell what it holds."""
+    pq.read_table(part, columns=["article_id", "word_count"])
+
+
+def parquet(rows: pa.Table, *, generation: int) -> bytes:
     """Return a part's content: zstd 3, row groups of 10 000, bloom filters on its keys.
 
-    `padding_bytes` of nothing lie before the first row group, so that everything else in the file
-    lies elsewhere than in one with another padding.
+    Before the first row group lie as many bytes of nothing as no other `generation` near it has.
     """
+    padding_bytes = _STRIDE_BYTES * (1 + generation % _PADDINGS)
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,

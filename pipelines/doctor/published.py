@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines import generations, in_place
 from pipelines.doctor.findings import REBUILD, Finding, reason
 from pipelines.doctor.snapshot import Snapshot
-from pipelines.generations import STORE, is_whole
+from pipelines.generations import STORE, below, is_whole
 from pipelines.published import ARTICLES_FOLDER
 from pipelines.storage import LocalStorage, Storage
 
@@ -47,16 +47,28 @@ def _generations(snapshot: Snapshot, folder: Path) -> Iterator[Finding]:
 
 
 def _wrong_of_generation(folder: Path, path: str) -> str | None:
-    """Return what is wrong with a file of a generation; the name of one is in its path."""
+    """Return what is wrong with a file of a generation, whose name is in the path."""
     at = folder / path
     try:
         if path.endswith(".json"):
-            generations.read_manifest(folder, at.stem)
-        elif path.endswith(".parquet") and not is_whole(at):
-            return "its content is not what its name says"
+            manifest = generations.read_manifest(folder, at.stem)
+            no_sums = manifest.parts and not manifest.digests
+            return "is of an earlier version, without sums of its parts" if no_sums else None
+        if path.endswith(".parquet"):
+            return _wrong_of_part(folder, at)
     except (OSError, ValueError, TypeError) as error:
         return reason(error)
     return None
+
+
+def _wrong_of_part(folder: Path, part: Path) -> str | None:
+    try:
+        manifest = generations.read_manifest(folder, part.parent.parent.name)
+    except (OSError, ValueError, TypeError):
+        return None  # As is said of the manifest.
+    is_known = bool(manifest.digests) and below(part) in manifest.parts
+    wrong = is_known and not is_whole(part, manifest)
+    return "its content is not what was published" if wrong else None
 
 
 def _lost_parts(snapshot: Snapshot, folder: Path, now: str) -> Iterator[Finding]:
