@@ -51,6 +51,9 @@ class Polls:
     def failed(self, site: str, url: str, kind: Kind, *, at: datetime) -> None:
         self._poll(site, url, kind, at).is_failed = True
 
+    def asked(self, site: str) -> set[str]:
+        return {url for name, url in self._polls if name == site}
+
     def _poll(self, site: str, url: str, kind: Kind, at: datetime) -> _Poll:
         return self._polls.setdefault((site, url), _Poll(kind=kind, at=at))
 
