@@ -393,8 +393,13 @@ _TRACKING_VALUES: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 # Campaign names have letters; a number under the same name may be a story's.
 _TRACKING_WORDS = frozenset({"smid", "ocid", "icid", "ncid", "mbid", "trk"})
-# `sid` is a story's number on PHP-Nuke, and a session elsewhere: 26 to 40 hexadecimal digits.
+# `sid` is a story's number on PHP-Nuke, and a session elsewhere: 26 to 40 hexadecimal digits. Where
+# the rest of the address names the story, letters and digits mixed are one too, if not so long.
 _SESSION = re.compile(r"[0-9a-fA-F]{26,40}")
+_SESSIONS = frozenset({"sid", "sess", "sessid"})
+_LOOKS_DRAWN = re.compile(r"(?=.*[a-z])(?=.*\d)[0-9a-z]{6,64}")
+_STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "newsid", "article", "story"})
+_NAMES_STORY = re.compile(r".*[^\W\d_].*[-_].*[-_].*|[^.]*\d{5,}[^.]*")
 _BY_HOST: Mapping[str, frozenset[str]] = {
     "cnn.com": frozenset({"cid", "iid", "sr", "hpt", "iref"}),
     "abcnews.go.com": frozenset({"cid"}),
@@ -416,8 +421,22 @@ _BLOGGER_POST = re.compile(r"/\d{4}/\d{2}/[^/]+\.html")
 
 def _kept(query: tuple[_Query, ...], host: str, path: str) -> tuple[_Query, ...]:
     """Return the parameters that choose the content, by name; the order of equal names stays."""
-    kept = (one for one in query if not _is_tracking(one, host, path))
+    kept = [one for one in query if not _is_tracking(one, host, path)]
+    kept = [one for one in kept if not _is_session(one, kept, path)]
     return tuple(sorted(kept, key=lambda one: one.name))
+
+
+def _is_session(one: _Query, query: list[_Query], path: str) -> bool:
+    """Tell whether a parameter says who reads, by its name and value, where others say what."""
+    if one.name.lower() not in _SESSIONS or not _LOOKS_DRAWN.fullmatch((one.value or "").lower()):
+        return False
+    last = unquote(path.rstrip("/").rpartition("/")[2])
+    numbers = (other for other in query if other.name.lower() in _STORY_NUMBERS)
+    return (
+        any((other.value or "").isdigit() for other in numbers)
+        or _DATED.fullmatch(path.rstrip("/")) is not None
+        or _NAMES_STORY.fullmatch(last) is not None
+    )
 
 
 def _is_tracking(one: _Query, host: str, path: str) -> bool:

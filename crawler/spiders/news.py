@@ -185,8 +185,20 @@ class NewsSpider(scrapy.Spider):
         new = self.queues[site.name].new
         self.run.polls.answered(full, found, new=new, root=trail.root)
         report.pointers += bool(found.children and not found.links)
+        if line := self._bound(found, page.kind, trail):
+            self._warn(report, page.requested_url, line)
         further = self._further(found, page.kind, site, trail)
         yield from self._source_requests(further, page.kind, site, trail=trail.next())
+
+    def _bound(self, found: Discovered, kind: Kind, trail: Trail) -> str | None:
+        """Return what is said where more is named than is followed."""
+        if kind is Kind.SITEMAP:
+            too_deep = found.children and trail.pages >= MOST_DEPTH
+            return f"an index below {MOST_DEPTH} others is not followed" if too_deep else None
+        is_more = found.children or (found.next_pages and self.plan.dates is not None)
+        if not is_more or trail.pages < MOST_PAGES:
+            return None
+        return f"has no end: {trail.pages + 1} pages of {trail.root} were read, and no more are"
 
     def _warn(self, report: SiteReport, url: str, warning: str) -> None:
         if report.warn(url, warning):

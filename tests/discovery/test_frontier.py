@@ -74,7 +74,9 @@ def test_addresses_of_articles_have_the_shape(path: str) -> None:
     "path",
     ["/", "/el/", "/news/", "/about-us", "/2025/", "/2025/03/", "/2025/03/14/", "/page/2000/",
      "/tag/navy-and-marines/", "/author/a-b-c/", "/?page=2", "/terms-and-conditions",
-     "/category/air/page/12345/", "/--", "/search/refit-of-frigates"],
+     "/category/air/page/12345/", "/--", "/search/refit-of-frigates",
+     "/calendar/2026/12/events-list/", "/calendar/?id=202612", "/calendar/navy-day-in-souda/",
+     "/events/2026/12/list/", "/events/2026-12-05/", "/2026/12/month/", "/events/2026-12"],
 )  # fmt: skip
 def test_addresses_of_lists_do_not_have_the_shape(path: str) -> None:
     assert not has_article_shape("https://gazette.example" + path)
