@@ -9,6 +9,7 @@ a server that knows validators can answer 304.
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ WEEKEND_SHARE, NIGHT_SHARE = 0.4, 0.1
 # One story in eight is edited, most soon, some late.
 EDITED_SHARE = 1 / 8
 EDITED_AFTER = (HOUR / 2, 2 * HOUR, 5 * HOUR, 15 * HOUR, 3 * DAY, 12 * DAY)
+# Boxes that name another story by its slug, which may not be out.
+_ALSO = re.compile(r"^@(?:also|teaser) .*$\n*", re.MULTILINE)
 # What a site lists at most: older stories stay where they are and are listed nowhere.
 LISTED = 40
 
@@ -163,7 +166,7 @@ def _told(outlet: Outlet, days: float) -> Iterator[Told]:
         published = at.replace(second=0, microsecond=0).astimezone(zone)
         is_edited = chance.random() < EDITED_SHARE
         after = chance.choice(EDITED_AFTER) * (0.8 + 0.4 * chance.random())
-        first = replace(story, published=published)
+        first = replace(story, published=published, body=_ALSO.sub("", story.body))
         yield Told(first, published + after if is_edited else None)
 
 

@@ -275,7 +275,8 @@ class Run:
         if self.is_poll:
             put_sources(self.state, self.polls.of(site.name, sources_of(self.state, site.name)))
             warnings = self.report.site(site.name).warnings
-            put_warnings(self.state, site.name, warnings, asked=self.polls.asked(site.name))
+            asked = self.polls.asked(site.name) | {site.home}
+            put_warnings(self.state, site.name, warnings, asked=asked)
             self._note_turn(site)
 
     def _note_turn(self, site: Site) -> None:
