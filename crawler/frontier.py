@@ -47,7 +47,7 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Skip:
     """`known`, `foreign_host`, `not_article`, `too_old`, `out_of_range`, `failed`, `gone`,
-    `refused`."""
+    `refused`, `session`."""
 
     reason: str
 

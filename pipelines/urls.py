@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from urllib.parse import unquote, urljoin
 
+from pipelines.sessions import looks_drawn, names_story
+
 # Longer than any server accepts (common limits lie at 8 and 16 KiB).
 MAX_URL_CHARS = 32_768
 
@@ -397,9 +399,6 @@ _TRACKING_WORDS = frozenset({"smid", "ocid", "icid", "ncid", "mbid", "trk"})
 # the rest of the address names the story, letters and digits mixed are one too, if not so long.
 _SESSION = re.compile(r"[0-9a-fA-F]{26,40}")
 _SESSIONS = frozenset({"sid", "sess", "sessid"})
-_LOOKS_DRAWN = re.compile(r"(?=.*[a-z])(?=.*\d)[0-9a-z]{6,64}")
-_STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "newsid", "article", "story"})
-_NAMES_STORY = re.compile(r".*[^\W\d_].*[-_].*[-_].*|[^.]*\d{5,}[^.]*")
 _BY_HOST: Mapping[str, frozenset[str]] = {
     "cnn.com": frozenset({"cid", "iid", "sr", "hpt", "iref"}),
     "abcnews.go.com": frozenset({"cid"}),
@@ -428,15 +427,8 @@ def _kept(query: tuple[_Query, ...], host: str, path: str) -> tuple[_Query, ...]
 
 def _is_session(one: _Query, query: list[_Query], path: str) -> bool:
     """Tell whether a parameter says who reads, by its name and value, where others say what."""
-    if one.name.lower() not in _SESSIONS or not _LOOKS_DRAWN.fullmatch((one.value or "").lower()):
-        return False
-    last = unquote(path.rstrip("/").rpartition("/")[2])
-    numbers = (other for other in query if other.name.lower() in _STORY_NUMBERS)
-    return (
-        any((other.value or "").isdigit() for other in numbers)
-        or _DATED.fullmatch(path.rstrip("/")) is not None
-        or _NAMES_STORY.fullmatch(last) is not None
-    )
+    is_one = one.name.lower() in _SESSIONS and looks_drawn(one.value)
+    return is_one and names_story(path, [other for other in query if other is not one])
 
 
 def _is_tracking(one: _Query, host: str, path: str) -> bool:

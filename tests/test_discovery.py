@@ -227,3 +227,34 @@ def test_a_feed_of_five_thousand_links_is_told_and_taken_in_turn(user, server):
     assert warning["warning"].startswith("lists 5000 links")
     [site] = [one for one in user.json("status")["sites"] if one["site"] == "hostile"]
     assert site["pending_links"] == 4992
+
+
+# --- sessions -----------------------------------------------------------------------------------
+
+
+def test_a_parameter_that_was_shown_to_be_a_session_is_one_from_then_on(user, server):
+    server.routes |= {at(n): story(n) for n in (1, 2)}
+    server.write_site_file(user.folder / "sites", article_url="", listings=["/front"])
+    said = []
+    for session in ("8f3k2q", "p0c4m1", "77xq2b"):
+        links = [(f"{at(n)}?zx={session}", f"Story {n} of the day") for n in (1, 2)]
+        server.routes["/front"] = page_of(*links)
+        said.append(crawl(user))
+    assert [site["fetched"] for site in said] == [2, 2, 0]
+    assert said[2]["skipped"] == {"session": 2}
+    [warning] = said[2]["warnings"]
+    assert "`zx=`" in warning["warning"]
+    assert len(user.rows("SELECT url FROM articles")) == 2
+    assert user.run("doctor", check=False).returncode == 0
+
+
+def test_a_parameter_that_chooses_the_story_never_becomes_a_session(user, server):
+    papers = [f"/2026/03/read-the-paper/?doc={doc}" for doc in ("ab12cd", "ef34gh", "ij56kl")]
+    server.routes |= {path: story(n) for n, path in enumerate(papers, start=1)}
+    server.write_site_file(user.folder / "sites", article_url="", listings=["/front"])
+    for shown in (1, 2, 3):
+        server.routes["/front"] = page_of(
+            *((path, "A paper of the day") for path in papers[:shown])
+        )
+        assert crawl(user)["new"] == 1
+    assert len(user.rows("SELECT url FROM articles")) == 3
