@@ -1,6 +1,6 @@
 """How much of what sites publish is found, how soon, and at what price in requests.
 
-    PYTHONPATH=. python benchmarks/discovery.py [--days 30] [--json]
+    PYTHONPATH=. python benchmarks/discovery.py [--days 30] [--site NAME] [--json]
 
 The five sites of the newsroom, in their own markup and with their own feeds, sitemaps, listings and
 wp-json, publish over simulated days, edit, and fail (`living_newsroom.py`); the machine that crawls
@@ -39,17 +39,18 @@ MINUTE = timedelta(minutes=1)
 class Month:
     """The newsroom and its crawler, from `START` on."""
 
-    def __init__(self, folder: Path, days: float):
+    def __init__(self, folder: Path, days: float, names: Sequence[str] = ()):
         self.end = START + days * DAY
         self.clock = Clock(START)
         self.newsroom = LivingNewsroom(self.clock, days=days, outages=OUTAGES)
         self.simulation = Simulation(folder, self.clock)
         self.folder = folder
+        self.names = names or self.newsroom.sites
 
     async def run(self) -> dict[str, Any]:
         with self.newsroom, self.simulation as simulation:
             files = self.newsroom.write_site_files(self.folder / "sites")
-            sites = [read_site(file) for file in files]
+            sites = [read_site(file) for file in files if file.stem in self.names]
             asleep, awake = NAP
             await simulation.until(min(asleep, self.end), sites)
             if self.end > asleep:
@@ -161,10 +162,11 @@ def _most(lengths: Sequence[timedelta], unit: timedelta) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--days", type=float, default=30)
+    parser.add_argument("--site", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="discovery-") as folder:
-        month = Month(Path(folder), options.days)
+        month = Month(Path(folder), options.days, options.site)
         tell(run_in_loop(month.run), is_json=options.json)
 
 
