@@ -18,6 +18,9 @@ from pipelines.urls import is_home
 # A page that failed on five crawls is left alone until its listing changes, or `recrawl` asks.
 MAX_ATTEMPTS = 5
 
+# A zone that was mistaken puts a date ahead by so much at most; beyond, it says nothing.
+AHEAD = timedelta(days=1)
+
 Dates = tuple[date | None, date | None]
 
 
@@ -223,6 +226,8 @@ def _is_newer(listed: str | None, *, known: Known, now: datetime) -> bool:
     if listed is None or listed == known.listed_modified:
         return False
     moment, recorded = hint_time(listed), hint_time(known.listed_modified)
+    if moment is not None and moment > now + AHEAD:
+        return False  # where it moves on, each poll would ask for the whole feed again
     if known.listed_modified is None:
         return moment is not None and known.last_fetched is not None and moment > known.last_fetched
     if moment is None or recorded is None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from crawler.discovery import hint_time
+from crawler.frontier import AHEAD
 from crawler.site import Site
 from pipelines.model import Kind, Link
 from pipelines.urls import host_of
 
 # More than a feed has in a month; a sitemap may have fifty thousand.
 MOST_LINKS_OF_A_FEED = 1000
-# Zones that were mistaken put a date ahead by so much at most.
-AHEAD = timedelta(days=1)
 MOST_NAMED = 3
 
 
@@ -27,9 +26,13 @@ def oddities(kind: Kind, links: Sequence[Link], *, site: Site, now: datetime) ->
             f"{len(foreign)} of {len(links)} links lead to hosts that are not this site's, and are"
             f" not asked: {', '.join(hosts[:MOST_NAMED])}{more}"
         )
-    dates = [hint_time(link.hints.date_published) for link in links]
-    future = [at for at in dates if at is not None and at > now + AHEAD]
+    future = [at for link in links if (at := _latest(link)) is not None and at > now + AHEAD]
     if future:
         yield f"{len(future)} of {len(links)} links are dated in the future, up to {max(future):%F}"
     if kind is Kind.FEED and len(links) > MOST_LINKS_OF_A_FEED:
         yield f"lists {len(links)} links, which is a lot for a feed; all are taken, in their turn"
+
+
+def _latest(link: Link) -> datetime | None:
+    times = (hint_time(link.hints.date_published), hint_time(link.hints.date_modified))
+    return max((at for at in times if at is not None), default=None)
