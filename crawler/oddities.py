@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from crawler.discovery import hint_time
+from crawler.discovery import Discovered, hint_time
 from crawler.frontier import AHEAD
 from crawler.site import Site
 from pipelines.model import Kind, Link
@@ -31,6 +31,11 @@ def oddities(kind: Kind, links: Sequence[Link], *, site: Site, now: datetime) ->
         yield f"{len(future)} of {len(links)} links are dated in the future, up to {max(future):%F}"
     if kind is Kind.FEED and len(links) > MOST_LINKS_OF_A_FEED:
         yield f"lists {len(links)} links, which is a lot for a feed; all are taken, in their turn"
+
+
+def is_unfollowed(found: Discovered, *, is_backfill: bool) -> bool:
+    """Tell whether a source names others that a crawl would have asked, had it not been enough."""
+    return bool(found.children or (is_backfill and found.next_pages))
 
 
 def _latest(link: Link) -> datetime | None:

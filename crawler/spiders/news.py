@@ -19,7 +19,7 @@ from crawler.fetch_errors import describe
 from crawler.frontier import Dates, is_article, is_behind
 from crawler.ingest import Outcome
 from crawler.link_queue import LinkQueue
-from crawler.oddities import oddities
+from crawler.oddities import is_unfollowed, oddities
 from crawler.refusals import INTERRUPTED, RESTING, NotAskedError
 from crawler.report import SiteReport
 from crawler.run import Run
@@ -176,7 +176,12 @@ class NewsSpider(scrapy.Spider):
             return
         self.run.settle(page, verdict)
         odd = oddities(page.kind, found.links, site=site, now=self.run.report.started_at)
-        for warning in (*found.warnings, *odd):
+        most = MOST_DEPTH if page.kind is Kind.SITEMAP else MOST_PAGES
+        is_end = trail.pages >= most and is_unfollowed(found, is_backfill=bool(self.plan.dates))
+        end = (
+            [f"leads on beyond {most} from {trail.root}: no further is followed"] if is_end else []
+        )
+        for warning in (*found.warnings, *odd, *end):
             self._warn(report, page.requested_url, warning)
         record = self.run.source(page)
         for link in self.queues[site.name].choose(found.links, report, record):
@@ -185,20 +190,8 @@ class NewsSpider(scrapy.Spider):
         new = self.queues[site.name].new
         self.run.polls.answered(full, found, new=new, root=trail.root)
         report.pointers += bool(found.children and not found.links)
-        if line := self._bound(found, page.kind, trail):
-            self._warn(report, page.requested_url, line)
         further = self._further(found, page.kind, site, trail)
         yield from self._source_requests(further, page.kind, site, trail=trail.next())
-
-    def _bound(self, found: Discovered, kind: Kind, trail: Trail) -> str | None:
-        """Return what is said where more is named than is followed."""
-        if kind is Kind.SITEMAP:
-            too_deep = found.children and trail.pages >= MOST_DEPTH
-            return f"an index below {MOST_DEPTH} others is not followed" if too_deep else None
-        is_more = found.children or (found.next_pages and self.plan.dates is not None)
-        if not is_more or trail.pages < MOST_PAGES:
-            return None
-        return f"has no end: {trail.pages + 1} pages of {trail.root} were read, and no more are"
 
     def _warn(self, report: SiteReport, url: str, warning: str) -> None:
         if report.warn(url, warning):
