@@ -245,6 +245,7 @@ def test_a_parameter_that_was_shown_to_be_a_session_is_one_from_then_on(user, se
         links = [(f"{at(n)}?zx={session}", f"Story {n} of the day") for n in (1, 2)]
         server.routes["/front"] = page_of(*links)
         said.append(crawl(user))
+        user.run("doctor", "--rebuild")  # what was shown is in the lake
     assert [site["fetched"] for site in said] == [2, 2, 0]
     assert said[2]["skipped"] == {"session": 2}
     [warning] = said[2]["warnings"]
