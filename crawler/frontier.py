@@ -18,6 +18,9 @@ from pipelines.urls import is_home
 # A page that failed on five crawls is left alone until its listing changes, or `recrawl` asks.
 MAX_ATTEMPTS = 5
 
+# A zone that was mistaken puts a date ahead by so much at most; beyond, it says nothing.
+AHEAD = timedelta(days=1)
+
 Dates = tuple[date | None, date | None]
 
 
@@ -47,7 +50,7 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Skip:
     """`known`, `foreign_host`, `not_article`, `too_old`, `out_of_range`, `failed`, `gone`,
-    `refused`."""
+    `refused`, `session`."""
 
     reason: str
 
@@ -93,10 +96,15 @@ _NEVER = frozenset(
      "contact-us", "about", "about-us", "privacy", "privacy-policy", "terms",
      "terms-of-use", "terms-of-service", "terms-and-conditions", "cookies",
      "cookie-policy", "advertise", "advertising", "imprint", "impressum", "sitemap",
+     # Calendars lead on for ever, and their days look like dated stories.
+     "calendar", "calendars", "events-calendar", "event-calendar", "events-list", "ical",
      }
 )  # fmt: skip
 _STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "sid", "newsid", "article", "story"})
-_DATED = re.compile(r"/(?:19|20)\d{2}/\d{1,2}/(?:\d{1,2}/)?[^/]*[^\W\d_][^/]*/?$")
+_DATED = re.compile(r"/(?:19|20)\d{2}/\d{1,2}/(?:\d{1,2}/)?([^/]*[^\W\d_][^/]*)/?$")
+# What a dated path ends in where it is a calendar's, or an archive's: no slug.
+_VIEWS = frozenset({"list", "month", "week", "day", "today", "agenda", "map", "photo", "events"})
+_DATE = re.compile(r"(?:19|20)\d{2}(?:[-_.]\d{1,2}){0,2}")
 
 
 def is_article(link: Link, *, site: Site) -> bool:
@@ -120,7 +128,7 @@ def matches_article_url(url: str, *, site: Site) -> bool:
 def has_article_shape(url: str) -> bool:
     """Tell whether an address looks like an article's: a dated path, a slug or a number.
 
-    A slug has two hyphens or more, a number four digits or more, and a year alone is none.
+    A slug has two hyphens or more, a number four digits or more, and a year or day alone is none.
 
     >>> has_article_shape("https://gazette.example/news/frigate-refit-begins/")
     True
@@ -136,20 +144,22 @@ def has_article_shape(url: str) -> bool:
     segments = [unquote(one) for one in parts.path.split("/") if one]
     if any(one.lower() in _NEVER for one in segments):
         return False
-    return (
-        _is_slug(segments[-1:]) or _DATED.search(parts.path) is not None or _has_number(parts.query)
-    )
+    return _is_slug(segments[-1:]) or _is_dated(parts.path) or _has_number(parts.query)
+
+
+def _is_dated(path: str) -> bool:
+    match = _DATED.search(path)
+    return match is not None and match[1].lower() not in _VIEWS
 
 
 def _is_slug(last: list[str]) -> bool:
     if not last:
         return False
     words = len(re.findall(r"[^\W_]+", last[0]))
-    is_year = re.fullmatch(r"(?:19|20)\d{2}", last[0]) is not None
+    if _DATE.fullmatch(last[0]):
+        return False
     hyphens = len(re.findall(r"[-_]", last[0]))
-    return (hyphens >= 2 and words >= 3) or (
-        not is_year and re.search(r"\d{4,}", last[0]) is not None
-    )
+    return (hyphens >= 2 and words >= 3) or re.search(r"\d{4,}", last[0]) is not None
 
 
 def _has_number(query: str) -> bool:
@@ -216,6 +226,8 @@ def _is_newer(listed: str | None, *, known: Known, now: datetime) -> bool:
     if listed is None or listed == known.listed_modified:
         return False
     moment, recorded = hint_time(listed), hint_time(known.listed_modified)
+    if moment is not None and moment > now + AHEAD:
+        return False  # where it moves on, each poll would ask for the whole feed again
     if known.listed_modified is None:
         return moment is not None and known.last_fetched is not None and moment > known.last_fetched
     if moment is None or recorded is None:

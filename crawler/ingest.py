@@ -36,6 +36,7 @@ from pipelines.revise import (
     settled,
     tells_otherwise,
 )
+from pipelines.sessions import session_marks
 from pipelines.state_tables import ArticleState
 from pipelines.urls import is_home
 
@@ -216,6 +217,8 @@ class Ingest:
         known = self._known(read.page, read.site)
         if known is None and (other := self._other_form(read)):
             return self._joined(read, other)
+        if known is None and (other := self._of_other_session(read)):
+            return self._unchanged(read, other)
         moved = await self._moved_from(read, known)
         known = moved or known
         if known is None:
@@ -251,6 +254,13 @@ class Ingest:
             named = self._ledger.article_at(name, canonical)
             found = [named] if named else [*found, *self._ledger.claimants(name, canonical)]
         return next((one for one in found if one.content_hash == read.article.content_hash), None)
+
+    def _of_other_session(self, read: _Reading) -> ArticleState | None:
+        """Return the story whose address differs in what may be a session id, and its text not."""
+        marks = [mark for mark, _ in session_marks(read.answered)]
+        found = (self._ledger.article_at(read.site.name, mark) for mark in marks)
+        same = (one for one in found if one and one.content_hash == read.article.content_hash)
+        return next(same, None) if read.article.article_body else None
 
     async def _moved_from(self, read: _Reading, known: ArticleState | None) -> ArticleState | None:
         """Return the article that lived elsewhere until now, by the word of its old address.
@@ -354,6 +364,7 @@ class Ingest:
         # A story that redirects to another keeps its own address, should it ever come back.
         if there is None or there.article_id == article_id or there.canonical_url != read.asked:
             keys.append(read.asked)
+        keys += [mark for key in keys for mark, _ in session_marks(key)]
         self._ledger.add_aliases(path, site, dict.fromkeys(keys), article_id)
         if read.canonical is not None and read.canonical not in keys:
             self._ledger.add_claim(path, site, read.canonical, article_id)

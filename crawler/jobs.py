@@ -17,6 +17,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 from scrapy.settings import Settings as ScrapySettings
 
+from crawler.clocks import ClockWatch, told
 from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
 from crawler.ingest import Outcome
@@ -172,6 +173,7 @@ class _Watch:
         self._taking_up: asyncio.Task[int] | None = None
         self._is_started = False
         self._is_interrupted = False
+        self._clocks = ClockWatch(run.clock)
         self.error: Exception | None = None
 
     def follow(self, crawler: Crawler) -> None:
@@ -241,10 +243,20 @@ class _Watch:
             raise DontCloseSpider
 
     async def closed(self) -> None:
+        self._tell_of_sleep()
         try:
             await self._run.end()
         except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it
             self.error = self.error or error
+
+    def _tell_of_sleep(self) -> None:
+        """Say that the run was cut in two; what was on its way then has been asked for again."""
+        if (jump := self._clocks.jump()) is None:
+            return
+        line = f"{told(jump)}, in mid-crawl; what was cut off is asked for again"
+        logger.warning("%s", line)
+        for site in self._run.sites:
+            self._run.report.site(site.name).warn(site.home, line)
 
     def errored(self) -> None:
         self._run.report.callback_errors += 1

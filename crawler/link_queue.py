@@ -7,17 +7,21 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from crawler.addresses import key_of
-from crawler.frontier import Known, Skip, decide, is_within
+from crawler.frontier import Ask, Known, Skip, decide, is_within
 from crawler.report import SiteReport
 from crawler.run import Source
 from crawler.site import Site
 from pipelines.hints import merged_hints
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Link
+from pipelines.sessions import session_marks
 from pipelines.state_tables import LinkState, LinkStatus, Listed, attempts_after
 
 # Reasons that mean: no link to an article of this site at all.
 NO_ARTICLE = frozenset({"not_article", "foreign_host"})
+_OF_SESSIONS = (
+    "gives one story an address for each reader (`{name}=`); what is known by another is not asked"
+)
 
 
 class LinkQueue:
@@ -141,6 +145,9 @@ class LinkQueue:
         decision = decide(
             link, site=self._site, known=_known(before, link), now=self._now, dates=self._dates
         )
+        if before is None and isinstance(decision, Ask) and (name := self._session_in(key)):
+            report.warn(link.found_at, _OF_SESSIONS.format(name=name))
+            decision = Skip("session")
         is_article = not (isinstance(decision, Skip) and decision.reason in NO_ARTICLE)
         if key in self._seen:
             if isinstance(decision, Skip):
@@ -157,6 +164,19 @@ class LinkQueue:
                 self._skipped[key] = decision.reason
             return None
         return decision.reason
+
+    def _session_in(self, key: str) -> str | None:
+        """Return the parameter of a new address that was shown to be a session id there.
+
+        Shown it is by a story that was read at two addresses, or more, which differ in it alone.
+        """
+        state = self._ledger.state
+        for mark, name in session_marks(key):
+            article_id = state.article_id_at(self._site.name, mark)
+            keys = state.keys_of(self._site.name, article_id) if article_id else []
+            if sum((mark, name) in session_marks(one) for one in keys) > 1:
+                return name
+        return None
 
     def _record(
         self, link: Link, key: str, before: LinkState | None, *, wanted: bool

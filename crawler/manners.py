@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from pipelines.host_state import HostState
 
@@ -15,6 +16,12 @@ FIRST_REST, MOST_REST = timedelta(minutes=10), timedelta(days=1)
 MOST_WISH = timedelta(days=7)
 # One robots.txt is good for a day (RFC 9309, 2.4).
 ROBOTS_GOOD_FOR = timedelta(days=1)
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, as it is kept: `scheme://name:port`."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"[:512]
 
 
 def after_trouble(host: HostState, *, now: datetime) -> HostState:

@@ -30,6 +30,8 @@ class Polls:
 
     def __init__(self) -> None:
         self._polls: dict[tuple[str, str], _Poll] = {}
+        # What else was asked of which something may be said: a robots.txt.
+        self._beside: set[tuple[str, str]] = set()
 
     def answered(
         self, page: Page, found: Discovered, *, new: Iterable[Link], root: str | None = None
@@ -50,6 +52,13 @@ class Polls:
 
     def failed(self, site: str, url: str, kind: Kind, *, at: datetime) -> None:
         self._poll(site, url, kind, at).is_failed = True
+
+    def beside(self, site: str, url: str) -> None:
+        self._beside.add((site, url))
+
+    def asked(self, site: str) -> set[str]:
+        """Return all of a site that was asked, and of which warnings are known anew."""
+        return {url for name, url in self._polls.keys() | self._beside if name == site}
 
     def _poll(self, site: str, url: str, kind: Kind, at: datetime) -> _Poll:
         return self._polls.setdefault((site, url), _Poll(kind=kind, at=at))

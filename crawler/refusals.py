@@ -5,6 +5,8 @@ from __future__ import annotations
 from scrapy.exceptions import IgnoreRequest
 
 INTERRUPTED = "interrupted"
+# The host is left alone, and there is on record until when.
+RESTING = frozenset({"resting", "retry_after"})
 
 
 class NotAskedError(IgnoreRequest):

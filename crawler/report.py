@@ -12,6 +12,8 @@ from pipelines.schema import COUNTS
 # A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
 TOLERATED_FAILURES = 1
 TOLERATED_SHARE = 0.1
+# A source of which there is more to be said has one thing wrong with it, many times.
+MOST_WARNINGS = 50
 # Skipped for now, since the host itself would not have it: robots.txt is down, or Retry-After long.
 UNWILLING = ("silent_host", "retry_after")
 
@@ -21,13 +23,15 @@ class SiteReport:
     """The counts of one site.
 
     `sources_asked` and `sources_failed` are feeds and their like; of those, `pointers` only named
-    other sources. `revisits` are the stories that were looked at again by their age.
+    other sources. `warnings` tell what is odd about one that could be read. `revisits` are the
+    stories that were looked at again by their age.
     """
 
     site: str
     counts: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     errors: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
     sources_asked: int = 0
     sources_failed: int = 0
     pointers: int = 0
@@ -36,6 +40,13 @@ class SiteReport:
 
     def error(self, url: str, error: str) -> None:
         self.errors.append({"url": url, "error": error})
+
+    def warn(self, url: str, warning: str) -> bool:
+        """Put down a warning; tell whether it is a new one, and not one too many."""
+        one = {"url": url, "warning": warning}
+        is_new = one not in self.warnings and len(self.warnings) < MOST_WARNINGS
+        self.warnings += [one] if is_new else []
+        return is_new
 
     @property
     def is_failed(self) -> bool:
@@ -53,6 +64,7 @@ class SiteReport:
             **{name: self.counts[name] for name in COUNTS},
             "skipped": {reason: n for reason, n in sorted(self.skipped.items()) if n},
             "errors": self.errors,
+            "warnings": self.warnings,
         }
 
 
@@ -82,11 +94,12 @@ class RunReport:
         for site in self.sites.values():
             counts += site.counts
             skipped += site.skipped
-        errors = [error for site in self.sites.values() for error in site.errors]
+        sites = self.sites.values()
         return {
             **{name: counts[name] for name in COUNTS},
             "skipped": dict(sorted(skipped.items())),
-            "errors": errors,
+            "errors": [error for site in sites for error in site.errors],
+            "warnings": [warning for site in sites for warning in site.warnings],
         }
 
     def as_json(self) -> dict[str, Any]:

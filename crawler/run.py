@@ -28,7 +28,7 @@ from pipelines.host_state import HostState
 from pipelines.lake import Lake, is_there
 from pipelines.ledger import Ledger
 from pipelines.model import Capture, Hints, Kind, Page, RecordLocation, Verdict
-from pipelines.schedule_state import put_sources, put_turn, sources_of, turn_of
+from pipelines.schedule_state import put_sources, put_turn, put_warnings, sources_of, turn_of
 from pipelines.state import State
 from pipelines.state_tables import ResponseState, SiteState
 from pipelines.warc import header_map, sha1
@@ -274,6 +274,9 @@ class Run:
             transaction.put_site(note)
         if self.is_poll:
             put_sources(self.state, self.polls.of(site.name, sources_of(self.state, site.name)))
+            warnings = self.report.site(site.name).warnings
+            asked = self.polls.asked(site.name) | {site.home}
+            put_warnings(self.state, site.name, warnings, asked=asked)
             self._note_turn(site)
 
     def _note_turn(self, site: Site) -> None:

@@ -10,27 +10,23 @@ import asyncio
 import logging
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from crawler.agenda import Agenda, Entry
 from crawler.child import Child, Ended
+from crawler.clocks import ClockWatch, told
 from crawler.interrupts import EXIT_STATUS
-from crawler.register import Register
-from crawler.report import iso
-from crawler.rhythm import backed_off, jitter
 from crawler.settings import Settings
-from crawler.site import Site
 from crawler.timetable import Timetable
+from crawler.turns import FIRST_WAIT, Tally, died, line, put_crash, site_of
 from pipelines.errors import SitrepError
 from pipelines.lease import Lease
-from pipelines.schedule_state import put_turn, turn_of
 from pipelines.state import State
 
 logger = logging.getLogger(__name__)
@@ -38,39 +34,11 @@ logger = logging.getLogger(__name__)
 # What another process, or an edited file, changed is seen within this; a waking laptop too.
 MOST_SLEEP_SECONDS = 15.0
 LEAST_SLEEP_SECONDS = 0.1
-# A site is looked up in the state again after this, though nothing of it was due by then.
-LOOK_AGAIN_SECONDS = 300.0
-JUMP = timedelta(minutes=1)
-# The first wait after a process that died; doubled each time, up to a day.
-FIRST_WAIT = timedelta(minutes=1)
 LAST_CHANCE_SECONDS = 2.0
 COMPACT_EVERY = timedelta(days=1)
 COMPACTED_AT = "compacted_at"
 # No site is called so: its name has no hyphen.
 COMPACTION = "daily-compaction"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the crawls of one site came to, since the loop began."""
-
-    crawls: int = 0
-    failed: int = 0
-    new: int = 0
-    changed: int = 0
-    last_status: int | None = None
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A site, when its crawl is to be begun, and when that was worked out (monotonic)."""
-
-    site: Site
-    stamp: tuple[int, int]
-    begin_at: datetime | None = None
-    looked_at: float | None = None
-    # After a turn that came to nothing: another process had the site, or nothing was due.
-    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +60,14 @@ class Supervisor:
         self._settings = reread()
         self._state: State | None = None
         self._state_url = ""
-        self._entries: dict[str, _Entry] = {}
-        self._wrong: dict[str, str] = {}
+        self._agenda = Agenda(self._is_free, is_once=orders.is_once)
         self._children: dict[str, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun: set[str] = set()
         self._wake = asyncio.Event()
         self._signal: int | None = None
         self._is_stopped_at_once = False
-        self._clocks = (datetime.now(UTC), time.monotonic())
+        self._clocks = ClockWatch(lambda: datetime.now(UTC))
         self._trouble = 0
         self.tallies: dict[str, Tally] = {}
 
@@ -130,15 +97,15 @@ class Supervisor:
         if self._is_stopped_at_once or self._signal == signal.SIGINT:
             return EXIT_STATUS
         # A loop that is told to end has done its work, whatever became of single crawls.
-        is_wrong = any(one.failed for one in self.tallies.values()) or bool(self._wrong)
+        is_wrong = any(one.failed for one in self.tallies.values()) or bool(self._agenda.wrong)
         return int(self._orders.is_once and self._signal is None and is_wrong)
 
     # Waiting, and the end
 
     async def _sleep(self) -> None:
         now = datetime.now(UTC)
-        begin = [e.begin_at for n, e in self._entries.items() if e.begin_at and self._is_free(n)]
-        seconds = min(((at - now).total_seconds() for at in begin), default=MOST_SLEEP_SECONDS)
+        waits = ((at - now).total_seconds() for at in self._agenda.times())
+        seconds = min(waits, default=MOST_SLEEP_SECONDS)
         if len(self._tasks) >= self._settings.crawls_at_once:
             seconds = MOST_SLEEP_SECONDS  # a crawl that ends wakes us
         self._wake.clear()
@@ -179,10 +146,12 @@ class Supervisor:
 
     def _look(self) -> None:
         """Read everything that may have changed, and begin what is due."""
-        self._watch_clocks()
+        if (jump := self._clocks.jump()) is not None:
+            logger.warning("%s; what is overdue is asked once", told(jump))
+            self._agenda.forget_all()
         self._read_settings()
         try:
-            self._read_sites()
+            self._agenda.read(self._settings.sites_folder, self._orders.names)
             self._begin_due(self._open_state())
             self._trouble = 0
         except (SitrepError, DBAPIError) as error:
@@ -197,51 +166,13 @@ class Supervisor:
         if self._trouble & (self._trouble - 1) == 0:
             logger.warning("nothing can be begun, tried again shortly: %s", error)
 
-    def _watch_clocks(self) -> None:
-        wall, monotonic = datetime.now(UTC), time.monotonic()
-        passed = timedelta(seconds=monotonic - self._clocks[1])
-        jump = wall - self._clocks[0] - passed
-        self._clocks = (wall, monotonic)
-        if abs(jump) < JUMP:
-            return
-        logger.warning(
-            "the clock went %s by %s: this machine slept, or its clock was set; what is overdue"
-            " is asked once", "on" if jump > timedelta() else "back", abs(jump),
-        )  # fmt: skip
-        for entry in self._entries.values():
-            entry.looked_at = entry.not_before = None
-
     def _read_settings(self) -> None:
         try:
             self._settings = self._reread()
         except SitrepError as error:
-            self._warn_once("settings", f"{error}; those from before hold")
+            self._agenda.warn_once("settings", f"{error}; those from before hold")
         else:
-            self._wrong.pop("settings", None)
-
-    def _read_sites(self) -> None:
-        """Read the site files that are new or were changed; forget those that are gone."""
-        register = Register(self._settings.sites_folder)
-        names = self._orders.names or register.names
-        for name in names:
-            file = register.files.get(name)
-            stamp = _stamp(file) if file else None
-            known = self._entries.get(name)
-            if stamp is None or (known is not None and known.stamp == stamp):
-                continue
-            try:
-                self._entries[name] = _Entry(register.site(name), stamp)
-            except SitrepError as error:
-                self._warn_once(name, str(error))
-            else:
-                self._wrong.pop(name, None)
-        for name in set(self._entries) - (set(names) & set(register.files)):
-            del self._entries[name]
-
-    def _warn_once(self, name: str, message: str) -> None:
-        if self._wrong.get(name) != message:
-            self._wrong[name] = message
-            logger.warning("%s", message)
+            self._agenda.wrong.pop("settings", None)
 
     def _open_state(self) -> State:
         if self._state is None or self._state_url != self._settings.state:
@@ -254,67 +185,30 @@ class Supervisor:
 
     def _begin_due(self, state: State) -> None:
         now = datetime.now(UTC)
-        for name in self._entries:
-            self._work_out(state, name, now)
-        for name in list(self._in_turn(now)):
+        self._agenda.work_out(state, now)
+        for entry in list(self._agenda.in_turn(now)):
             if len(self._tasks) >= self._settings.crawls_at_once:
                 return
-            self._begin(state, name)
+            self._begin(state, entry)
         if self._orders.is_compacting:
             self._compact_when_due(state, now)
-
-    def _work_out(self, state: State, name: str, now: datetime) -> None:
-        """Set when a site's crawl is to be begun, where that is not known or may have changed."""
-        entry = self._entries[name]
-        is_stale = (
-            entry.looked_at is None
-            or time.monotonic() - entry.looked_at > LOOK_AGAIN_SECONDS
-            or (entry.begin_at is not None and entry.begin_at <= now)
-        )
-        if not is_stale or not self._is_free(name):
-            return
-        timetable = Timetable(state, entry.site, now=now)
-        due, every = timetable.due_at, entry.site.every
-        began = timetable.turn.began_at
-        # What is due at this very moment would be so at each later one: it was never asked.
-        if due not in {None, now} and began is not None and not self._orders.is_once:
-            due += jitter(name, period=began, interval=every)
-        if due is not None and entry.not_before is not None:
-            due = max(due, entry.not_before)
-        entry.begin_at, entry.looked_at = due, time.monotonic()
-
-    def _in_turn(self, now: datetime) -> Iterator[str]:
-        """Yield the sites to begin with now, the longest overdue first."""
-        due = [
-            (entry.begin_at, name)
-            for name, entry in self._entries.items()
-            if entry.begin_at is not None and entry.begin_at <= now and self._is_free(name)
-        ]
-        yield from (name for _, name in sorted(due))
 
     def _is_free(self, name: str) -> bool:
         is_done = self._orders.is_once and name in self._begun
         return name not in self._children and not is_done
 
-    def _begin(self, state: State, name: str) -> None:
+    def _begin(self, state: State, entry: Entry) -> None:
         """Begin a site's crawl, unless another loop has it, or has just had it."""
-        entry = self._entries[name]
+        name = entry.site.name
         lease = self._lease(state, name)
         if not lease.try_acquire():
-            self._hold(entry, LOOK_AGAIN_SECONDS)
+            entry.hold()
             return
         if not Timetable(state, entry.site, now=datetime.now(UTC)).is_due:
             lease.release()
-            self._hold(entry, 0)
+            entry.hold(0)
             return
-        arguments = ["crawl", name, "--due", "--json"]
-        self._start(name, arguments, lease, self._crawled)
-
-    def _hold(self, entry: _Entry, most_seconds: float) -> None:
-        """Leave a site alone for half of `every`, or less."""
-        wait = min(entry.site.every / 2, timedelta(seconds=most_seconds))
-        entry.not_before = datetime.now(UTC) + wait
-        entry.looked_at = None
+        self._start(name, ["crawl", name, "--due", "--json"], lease, self._crawled)
 
     def _lease(self, state: State, name: str) -> Lease:
         return state.lease(f"turn-{name}", folder=self._settings.locks_folder)
@@ -349,8 +243,7 @@ class Supervisor:
             ended(name, await child.ended(), began)
         except (SitrepError, DBAPIError, OSError) as error:
             logger.warning("%s: %s", name, error)
-            if name in self._entries:
-                self._hold(self._entries[name], LOOK_AGAIN_SECONDS)
+            self._hold(name)
         finally:
             self._children.pop(name, None)
             with suppress(DBAPIError):
@@ -359,20 +252,21 @@ class Supervisor:
 
     # What became of it
 
+    def _hold(self, name: str) -> None:
+        if (entry := self._agenda.get(name)) is not None:
+            entry.hold()
+
     def _crawled(self, name: str, ended: Ended, began: datetime) -> None:
-        site = _site_of(ended.report)
+        site, entry = site_of(ended.report), self._agenda.get(name)
         tally = self.tallies.setdefault(name, Tally())
-        entry = self._entries.get(name)
         if entry is not None:
-            entry.looked_at = entry.not_before = None
+            entry.forget()
         if site is None and not ended.report.get("sites") and ended.status == 0:
-            if entry is not None:
-                self._hold(entry, LOOK_AGAIN_SECONDS)  # nothing was due, as the crawl saw it
+            self._hold(name)  # nothing was due, as the crawl saw it
             return
         if site is not None and "busy" in site["skipped"]:
             logger.info("%s: another process crawls it", name)
-            if entry is not None:
-                self._hold(entry, LOOK_AGAIN_SECONDS)
+            self._hold(name)
             return
         tally.crawls += 1
         tally.last_status = ended.status
@@ -382,20 +276,16 @@ class Supervisor:
         tally.failed += ended.status == 1
         tally.new += site["new"]
         tally.changed += site["changed"]
-        logger.info("%s", _line(name, site, ended, began))
+        logger.info("%s", line(name, site, ended, began))
 
     def _crashed(self, name: str, ended: Ended, tally: Tally) -> None:
-        """Leave a site alone whose crawl died: a minute first, twice as long each time after."""
         if self._signal is not None:
             return  # it was told to end
         tally.failed += 1
-        state, entry = self._open_state(), self._entries.get(name)
-        turn = turn_of(state, name)
-        first = min(entry.site.every, FIRST_WAIT) if entry else FIRST_WAIT
-        wait = backed_off(first, failures=turn.failures)
-        now = datetime.now(UTC)
-        put_turn(state, replace(turn, failures=turn.failures + 1, not_before=now + wait))
-        logger.warning("%s: the crawl %s; tried again in %s", name, _died(ended), wait)
+        entry = self._agenda.get(name)
+        every = entry.site.every if entry else FIRST_WAIT
+        wait = put_crash(self._open_state(), name, every=every, now=datetime.now(UTC))
+        logger.warning("%s: the crawl %s; tried again in %s", name, died(ended), wait)
 
     # Compaction
 
@@ -418,19 +308,11 @@ class Supervisor:
     def _compacted(self, _name: str, ended: Ended, began: datetime) -> None:
         self._begun.discard(COMPACTION)
         seconds = (datetime.now(UTC) - began).total_seconds()
-        how = "done" if ended.status == 0 else _died(ended)
+        how = "done" if ended.status == 0 else died(ended)
         logger.log(
             logging.INFO if ended.status == 0 else logging.WARNING,
             "daily compaction: %s in %.0f s", how, seconds,
         )  # fmt: skip
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
 
 
 def _environment() -> dict[str, str]:
@@ -442,27 +324,3 @@ def _environment() -> dict[str, str]:
 def _as_flags(flags: Mapping[str, Any]) -> list[str]:
     given = [(name, value) for name, value in flags.items() if value is not None]
     return [word for name, value in given for word in (f"--{name}", str(value))]
-
-
-def _site_of(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    sites = report.get("sites") or []
-    return sites[0] if sites else None
-
-
-def _died(ended: Ended) -> str:
-    if ended.status < 0:
-        with suppress(ValueError):
-            return f"was ended by {signal.Signals(-ended.status).name}"
-    error = ended.report.get("error") or {}
-    said = f": {error['message']}" if error.get("message") else ""
-    return f"failed (exit {ended.status}){said}"
-
-
-def _line(name: str, site: Mapping[str, Any], ended: Ended, began: datetime) -> str:
-    shown = ("new", "changed", "not_modified", "failed")
-    counts = ", ".join(f"{site[key]} {key}" for key in shown if site[key]) or "nothing new"
-    seconds = (datetime.now(UTC) - began).total_seconds()
-    ending = {0: "", 1: "; the site failed", EXIT_STATUS: "; ended early"}.get(
-        ended.status, f"; exit {ended.status}"
-    )
-    return f"{name}: {counts} in {seconds:.0f} s{ending} (since {iso(began)})"

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from crawler.discovery.wordpress import posts_url
 from crawler.frontier import MAX_ATTEMPTS
+from crawler.manners import host_of, rest_of
 from crawler.rhythm import (
     CLOCK_TOLERANCE,
     JITTER_SHARE,
@@ -88,13 +89,21 @@ class Timetable:
         asked = _asked(known) if known is not None else Asked()
         if not self._known:  # a state from before, or made again: then by its last run
             asked = Asked(asked_at=self.last_run)
-        return due_at(asked, every=self._site.every, now=self._now)
+        return self._rested(due_at(asked, every=self._site.every, now=self._now), url)
+
+    def _rested(self, at: datetime, url: str) -> datetime:
+        """Return `at`, or when the host of an address is left alone no more, if that is later.
+
+        Of the two waits, a source's own and its host's, the longer one counts; they never add up.
+        """
+        rest = rest_of(self._state.host(host_of(url)), now=self._now, by_name=False)
+        return max(at, self._now + rest) if rest else at
 
     def _left_over_at(self) -> datetime | None:
         """What an earlier run found and could not ask: the next one goes on with it."""
         if not has_pending(self._state, self._site.name):
             return None
-        return self._after_last_run(self._now)
+        return self._rested(self._after_last_run(self._now), self._site.home)
 
     def _revisits_at(self) -> datetime | None:
         """Revisits ride along with the sources; alone they are worth a crawl once in `every`."""
@@ -105,7 +114,7 @@ class Timetable:
         ]
         if not times or not self._site.revisit_budget:
             return None
-        at = self._after_last_run(min(times) + self._site.every)
+        at = self._rested(self._after_last_run(min(times) + self._site.every), self._site.home)
         return at if self._budget() else max(at, self._midnight())
 
     def _after_last_run(self, wanted: datetime) -> datetime:

@@ -20,6 +20,7 @@ from pipelines.lake import Lake
 from pipelines.ledger import Ledger
 from pipelines.model import Kind, Link, RecordLocation, Verdict
 from pipelines.schema import Row, location_of
+from pipelines.sessions import session_marks
 from pipelines.sql import rows_of
 from pipelines.state import State
 from pipelines.state_tables import (
@@ -199,6 +200,8 @@ def _add_link(row: Row, found: _Found, known: State | None, key_of: KeyOf) -> No
         found.aliases[site, answered] = row["article_id"]
         if known is None or known.article_id_at(site, asked) is None:
             found.aliases.setdefault((site, asked), row["article_id"])
+        for mark, _ in (*session_marks(answered), *session_marks(asked)):
+            found.aliases[site, mark] = row["article_id"]
     before = found.links.get((site, asked)) or (known.link(site, asked) if known else None)
     link = Link(url=row["requested_url"], found_at="archive", kind=Kind.ARTICLE)
     new = LinkState(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,9 @@ import sqlalchemy as sa
 from pipelines.schedule_tables import SourceState, TurnState, Visited, sources, turns
 from pipelines.state import State
 from pipelines.state_tables import articles, fitted, links
+
+# Of the table `meta`.
+MOST_KEY_CHARS = 64
 
 
 def sources_of(state: State, site: str) -> dict[str, SourceState]:
@@ -34,6 +38,26 @@ def turn_of(state: State, site: str) -> TurnState:
 def put_turn(state: State, turn: TurnState) -> None:
     with state.transaction() as transaction:
         transaction.put(turns, [asdict(turn)])
+
+
+def warnings_of(state: State, site: str) -> list[dict[str, str]]:
+    """Return what was odd about a site's sources when each was last asked: url, warning."""
+    found: list[dict[str, str]] = json.loads(state.note(_warnings_key(site)) or "[]")
+    return found
+
+
+def put_warnings(
+    state: State, site: str, warnings: Iterable[Mapping[str, str]], *, asked: Collection[str]
+) -> None:
+    """Put down the warnings of a run that asked the sources `asked`; of the others they stay."""
+    before = warnings_of(state, site)
+    after = [one for one in before if one["url"] not in asked] + [dict(one) for one in warnings]
+    if after != before:
+        state.set_note(_warnings_key(site), json.dumps(after))
+
+
+def _warnings_key(site: str) -> str:
+    return f"warnings:{site}"[:MOST_KEY_CHARS]
 
 
 def visited(

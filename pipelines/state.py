@@ -244,6 +244,12 @@ class State:
         rows = self.select(query)
         return str(rows[0]["article_id"]) if rows else None
 
+    def keys_of(self, site: str, article_id: str) -> list[str]:
+        """Return the addresses whose links led to a story."""
+        links = tables.links.c
+        query = sa.select(links.url_key).where(links.site == site, links.article_id == article_id)
+        return [str(row["url_key"]) for row in self.select(query)]
+
     def article_at(self, site: str, url_key: str) -> ArticleState | None:
         """Return the youngest story known at an address, by any of its names."""
         found = self.article_id_at(site, url_key)

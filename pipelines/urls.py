@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from urllib.parse import unquote, urljoin
 
+from pipelines.sessions import looks_drawn, names_story
+
 # Longer than any server accepts (common limits lie at 8 and 16 KiB).
 MAX_URL_CHARS = 32_768
 
@@ -393,8 +395,10 @@ _TRACKING_VALUES: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 # Campaign names have letters; a number under the same name may be a story's.
 _TRACKING_WORDS = frozenset({"smid", "ocid", "icid", "ncid", "mbid", "trk"})
-# `sid` is a story's number on PHP-Nuke, and a session elsewhere: 26 to 40 hexadecimal digits.
+# `sid` is a story's number on PHP-Nuke, and a session elsewhere: 26 to 40 hexadecimal digits. Where
+# the rest of the address names the story, letters and digits mixed are one too, if not so long.
 _SESSION = re.compile(r"[0-9a-fA-F]{26,40}")
+_SESSIONS = frozenset({"sid", "sess", "sessid"})
 _BY_HOST: Mapping[str, frozenset[str]] = {
     "cnn.com": frozenset({"cid", "iid", "sr", "hpt", "iref"}),
     "abcnews.go.com": frozenset({"cid"}),
@@ -416,8 +420,15 @@ _BLOGGER_POST = re.compile(r"/\d{4}/\d{2}/[^/]+\.html")
 
 def _kept(query: tuple[_Query, ...], host: str, path: str) -> tuple[_Query, ...]:
     """Return the parameters that choose the content, by name; the order of equal names stays."""
-    kept = (one for one in query if not _is_tracking(one, host, path))
+    kept = [one for one in query if not _is_tracking(one, host, path)]
+    kept = [one for one in kept if not _is_session(one, kept, path)]
     return tuple(sorted(kept, key=lambda one: one.name))
+
+
+def _is_session(one: _Query, query: list[_Query], path: str) -> bool:
+    """Tell whether a parameter says who reads, by its name and value, where others say what."""
+    is_one = one.name.lower() in _SESSIONS and looks_drawn(one.value)
+    return is_one and names_story(path, [other for other in query if other is not one])
 
 
 def _is_tracking(one: _Query, host: str, path: str) -> bool:

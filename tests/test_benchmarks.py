@@ -366,3 +366,12 @@ def test_url_benchmark_fails_for_a_false_merge_and_only_counts_what_it_missed(
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         exit_status, said = run("urls.py", str(file), check=False)
         assert (exit_status, said["right"], said["pairs"]) == (status, right, len(pairs))
+
+
+def test_discovery_benchmark_finds_what_a_site_publishes_and_nothing_else() -> None:
+    _, said = run("discovery.py", "--days", "0.75", "--site", "northwall_news")
+    site = said["sites"]["northwall_news"]
+    assert site["found"] == site["published"] > 3
+    assert site["strangers"] == 0
+    assert site["delay_minutes_median"] < 60
+    assert site["answered_304_share"] >= 0.8

@@ -397,6 +397,9 @@ def test_of_a_robots_txt_of_a_megabyte_the_first_500_kib_are_obeyed(user, server
     setup(user, server, feeds=["/feed"])
     status, site = crawl(user)
     assert (status, site["new"], site["skipped"]) == (0, 2, {"robots": 1})
+    assert [one["warning"] for one in site["warnings"]] == [
+        "longer than 500 KiB: what is beyond is not obeyed"
+    ]
 
 
 def test_a_feed_that_robots_txt_disallows_is_not_asked_and_is_named(user, server):

@@ -93,7 +93,10 @@ def test_robots_txt_in_another_encoding_forbids_what_it_says(user, server, encod
     server.routes["/robots.txt"] = robots("User-agent: *\nDisallow: /news/2/\n", encoding)
     server.serve_feed(server.stories(1, 2))
     setup(user, server)
-    assert crawl(user)["skipped"] == {"robots": 1}
+    site = crawl(user)
+    assert site["skipped"] == {"robots": 1}
+    said = [one["warning"] for one in site["warnings"]]
+    assert ["UTF-16" in line for line in said] == ([] if encoding == "utf-8-sig" else [True])
 
 
 # --- who asks to be left alone, and who is down -------------------------------------------------

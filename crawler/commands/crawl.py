@@ -117,6 +117,7 @@ def _tell_preview(context: Context, done: jobs.Crawled, wrong: Mapping[str, Site
                 "would_ask": asks,
                 "skipped": dict(site.skipped),
                 "errors": site.errors,
+                "warnings": site.warnings,
             }
         )
     context.out.result({"sites": told})
@@ -127,6 +128,8 @@ def _tell_preview(context: Context, done: jobs.Crawled, wrong: Mapping[str, Site
             context.out.say(f"  {ask['reason']:<9} {ask['url']}")
         for error in one["errors"]:
             context.out.say(f"  failed    {error['url']}: {error['error']}")
+        for warning in one["warnings"]:
+            context.out.say(f"  odd       {warning['url']}: {warning['warning']}")
     return done.report.exit_status
 
 
@@ -146,6 +149,8 @@ def tell(out: Out, report: Mapping[str, Any]) -> None:
     for site in report["sites"]:
         for error in site["errors"]:
             out.say(f"{site['site']}: {error['url']}: {error['error']}", style="yellow")
+        for one in site["warnings"]:
+            out.say(f"{site['site']}: {one['url']}: {one['warning']}", style="yellow")
 
 
 def reasons(skipped: Mapping[str, int]) -> str:

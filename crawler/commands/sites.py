@@ -87,6 +87,7 @@ def check(context: Context, *, name: str) -> int:
             for url, a in listed.articles.items()
         ],
         "errors": report.errors,
+        "warnings": report.warnings,
         "unverified": list(site.unverified),
     }
     context.out.result(result)
@@ -103,6 +104,8 @@ def _tell_check(context: Context, result: dict[str, Any]) -> None:
         out.say(f"  {one['url']}: {one['headline']} ({said})")
     for error in result["errors"]:
         out.say(f"  failed: {error['url']}: {error['error']}", style="red")
+    for warning in result["warnings"]:
+        out.say(f"  odd: {warning['url']}: {warning['warning']}", style="yellow")
     if result["unverified"]:
         out.say(f"not yet verified by anybody: {', '.join(result['unverified'])}", style="yellow")
 

@@ -16,6 +16,7 @@ from crawler.site import Site
 from crawler.timetable import Timetable
 from pipelines.errors import LakeError
 from pipelines.lake import Lake, is_there
+from pipelines.schedule_state import warnings_of
 from pipelines.spool import pending_captures
 from pipelines.sql import ask
 from pipelines.state import State
@@ -50,6 +51,9 @@ def status(context: Context) -> None:
         ("site", "articles", "pending", "last run", "last success", "last error", "next due"),
         [[s["site"], s["articles"], s["pending_links"], *(s[k] for k in _TIMES)] for s in sites],
     )
+    for site in sites:
+        for one in site["warnings"]:
+            context.out.say(f"{site['site']}: {one['url']}: {one['warning']}", style="yellow")
     disk = result["disk"]
     context.out.say(
         f"lake {settings.lake}: {result['articles']} articles, {shown_size(disk['lake_bytes'])}; "
@@ -81,6 +85,7 @@ def _site(state: State, name: str, articles: int) -> dict[str, Any]:
         "last_run": iso(known.last_run) if known.last_run else None,
         "last_success": iso(known.last_success) if known.last_success else None,
         "last_error": known.last_error,
+        "warnings": warnings_of(state, name),
     }
 
 

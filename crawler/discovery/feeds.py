@@ -15,6 +15,7 @@ from crawler.discovery.markup import (
     document,
     name_of,
     not_one,
+    oddities,
     text_of,
     tree,
 )
@@ -73,10 +74,7 @@ def _own(root: etree._Element) -> Iterator[etree._Element]:
 
 
 def _warnings(doc: Document, read: int, linked: int) -> Iterator[str]:
-    if doc.is_cut:
-        yield f"cut in the middle: {read} whole entries could be read"
-    elif read < doc.listed:
-        yield f"not well-formed: {read} of {doc.listed} entries could be read"
+    yield from oddities(doc, read=read)
     if linked < read:
         yield f"{read - linked} of {read} entries have no web address"
 

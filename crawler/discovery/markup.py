@@ -43,13 +43,17 @@ _ALIASES = {"a10:": "atom:", "n:": "news:"}
 
 
 class Document(NamedTuple):
-    """A document from its root tag on, as bytes that lxml reads, and what had to be left out."""
+    """A document from its root tag on, as bytes that lxml reads, and what had to be left out.
+
+    `entities` is how many it declares of its own.
+    """
 
     root: str
     root_tag: str
     content: bytes
     listed: int
     is_cut: bool
+    entities: int
 
 
 def document(source: Source) -> Document:
@@ -63,7 +67,18 @@ def document(source: Source) -> Document:
     is_cut = end < 0 and not is_empty
     text = _whole_entries(text, ENTRY_NAMES[root]) if is_cut else text[: max(end, 0)] or text
     listed = len(re.findall(rf"<(?:[\w.-]+:)?{ENTRY_NAMES[root]}[\s>]", text))
-    return Document(root, match[0], well_referenced(text).encode(), listed, is_cut)
+    entities = source.text.count("<!ENTITY", 0, match.start())
+    return Document(root, match[0], well_referenced(text).encode(), listed, is_cut, entities)
+
+
+def oddities(doc: Document, *, read: int) -> Iterator[str]:
+    """Yield what is wrong with a document of which `read` entries could be read."""
+    if doc.entities:
+        yield f"declares {doc.entities} entities of its own, which are not expanded"
+    if doc.is_cut:
+        yield f"cut in the middle: {read} whole entries could be read"
+    elif read < doc.listed:
+        yield f"not well-formed: {read} of {doc.listed} entries could be read"
 
 
 def _whole_entries(text: str, entry: str) -> str:

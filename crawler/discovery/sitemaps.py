@@ -9,7 +9,15 @@ from lxml import etree
 
 from crawler.discovery.discovered import Discovered, Source, absolute, each_once, followable
 from crawler.discovery.feeds import read_feed
-from crawler.discovery.markup import Document, document, entries, name_of, not_one, text_of
+from crawler.discovery.markup import (
+    Document,
+    document,
+    entries,
+    name_of,
+    not_one,
+    oddities,
+    text_of,
+)
 from crawler.discovery.plain_text import plain_text
 from pipelines.model import Hints, Link
 
@@ -62,10 +70,7 @@ def _read_urls(doc: Document, source: Source) -> Discovered:
 
 
 def _warnings(doc: Document, read: int, foreign: int) -> Iterator[str]:
-    if doc.is_cut:
-        yield f"cut in the middle: {read} whole entries could be read"
-    elif read < doc.listed:
-        yield f"not well-formed: {read} of {doc.listed} entries could be read"
+    yield from oddities(doc, read=read)
     if read > MAX_ENTRIES:
         yield f"{read} entries, more than the {MAX_ENTRIES} that the protocol allows; all were read"
     if foreign:

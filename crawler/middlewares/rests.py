@@ -6,7 +6,6 @@ import asyncio
 import logging
 from datetime import timedelta
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -21,9 +20,11 @@ from twisted.internet.error import DNSLookupError, TCPTimedOutError
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
 
 from crawler.manners import after_answer, after_trouble, rest_of
+from crawler.manners import host_of as host_of_url
 from crawler.middlewares.archive import run_of
 from crawler.refusals import INTERRUPTED, NotAskedError
 from crawler.run import Run
+from pipelines.model import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class RestsMiddleware:
         return NotAskedError("retry_after" if host.is_wish else "resting", line, for_now=True)
 
     def process_response(self, request: Request, response: Response) -> Response:
-        if response.status in _BUSY:
+        if response.status in _BUSY or _forbids_all(request, response):
             self._trouble(request)
         else:
             self._answer(request)
@@ -104,6 +105,11 @@ class RestsMiddleware:
             self._run.put_host(after)
 
 
+def _forbids_all(request: Request, response: Response) -> bool:
+    """Tell whether a robots.txt fails, without which nothing of its host is asked."""
+    return request.meta["kind"] is Kind.ROBOTS and response.status >= 500
+
+
 def is_ending(crawler: Crawler) -> bool:
     """Tell whether the run was told to end; Scrapy has no signal for that moment."""
     engine: Any = crawler.engine
@@ -112,8 +118,7 @@ def is_ending(crawler: Crawler) -> bool:
 
 def host_of(request: Request) -> str:
     """Return the host of a request, as it is kept."""
-    parts = urlsplit(request.url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"[:512]
+    return host_of_url(request.url)
 
 
 def drop_queue(slot: Any, error: NotAskedError) -> None:

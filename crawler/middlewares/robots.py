@@ -11,6 +11,7 @@ import logging
 import math
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -133,7 +134,11 @@ class RobotsMiddleware:
         except Exception as error:
             # Whatever went wrong, there is no answer.
             raise _SilentError(describe(error, url)[1]) from error
-        return _text_of(response.meta["page"])
+        page: Page = response.meta["page"]
+        self._run.polls.beside(page.site, url)
+        for line in oddities(page.body):
+            self._run.report.site(page.site).warn(url, line)
+        return _text_of(page)
 
     def _slow_down(self, request: Request, rules: Protego) -> None:
         """Crawl-delay is obeyed where it asks for more than the site file does."""
@@ -159,6 +164,14 @@ def _text_of(page: Page) -> str:
     if page.payload_bytes and not page.body:
         raise _SilentError("the body is not what its Content-Encoding says")
     return readable(page.body)
+
+
+def oddities(body: bytes) -> Iterator[str]:
+    """Yield what a user ought to know of a robots.txt that could be had."""
+    if len(body) > MOST_BYTES:
+        yield f"longer than {MOST_BYTES >> 10} KiB: what is beyond is not obeyed"
+    if b"\0" in body[:100]:
+        yield "is UTF-16, which robots.txt is not to be; read as such"
 
 
 def readable(body: bytes) -> str:

@@ -19,7 +19,9 @@ from crawler.fetch_errors import describe
 from crawler.frontier import Dates, is_article, is_behind
 from crawler.ingest import Outcome
 from crawler.link_queue import LinkQueue
-from crawler.refusals import INTERRUPTED, NotAskedError
+from crawler.oddities import is_unfollowed, oddities
+from crawler.refusals import INTERRUPTED, RESTING, NotAskedError
+from crawler.report import SiteReport
 from crawler.run import Run
 from crawler.site import Site
 from crawler.timetable import Timetable, sources_in
@@ -173,8 +175,14 @@ class NewsSpider(scrapy.Spider):
                 self.run.settle(page, f"{Verdict.FAILED}:{reason}")
             return
         self.run.settle(page, verdict)
-        for warning in found.warnings:
-            logger.warning("%s: %s", page.url, warning)
+        odd = oddities(page.kind, found.links, site=site, now=self.run.report.started_at)
+        most = MOST_DEPTH if page.kind is Kind.SITEMAP else MOST_PAGES
+        is_end = trail.pages >= most and is_unfollowed(found, is_backfill=bool(self.plan.dates))
+        end = (
+            [f"leads on beyond {most} from {trail.root}: no further is followed"] if is_end else []
+        )
+        for warning in (*found.warnings, *odd, *end):
+            self._warn(report, page.requested_url, warning)
         record = self.run.source(page)
         for link in self.queues[site.name].choose(found.links, report, record):
             yield self._article_request(link, site)
@@ -184,6 +192,10 @@ class NewsSpider(scrapy.Spider):
         report.pointers += bool(found.children and not found.links)
         further = self._further(found, page.kind, site, trail)
         yield from self._source_requests(further, page.kind, site, trail=trail.next())
+
+    def _warn(self, report: SiteReport, url: str, warning: str) -> None:
+        if report.warn(url, warning):
+            logger.warning("%s: %s", url, warning)
 
     def _further(self, found: Discovered, kind: Kind, site: Site, trail: Trail) -> Iterator[str]:
         """Yield the sources that `found` leads to; pages end where one brings nothing new."""
@@ -221,7 +233,9 @@ class NewsSpider(scrapy.Spider):
         reason, error = describe(cause, request.url)
         report.error(request.meta["requested_url"], error)
         asked, kind = request.meta["requested_url"], request.meta["kind"]
-        self.run.polls.failed(report.site, asked, kind, at=self.run.clock())
+        # A source that was not asked since its host is left alone has not failed once more.
+        if not (isinstance(cause, NotAskedError) and cause.reason in RESTING):
+            self.run.polls.failed(report.site, asked, kind, at=self.run.clock())
         self._settle_earlier(request, reason)
 
     # Articles
