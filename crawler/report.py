@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from crawler.estimate import Standing
 from pipelines.schema import COUNTS
 
 # A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
@@ -33,6 +34,7 @@ class SiteReport:
     pointers: int = 0
     revisits: int = 0
     is_unreadable: bool = False  # its site file is wrong
+    standing: Standing | None = None  # of a backfill
 
     def error(self, url: str, error: str) -> None:
         self.errors.append({"url": url, "error": error})
@@ -53,6 +55,7 @@ class SiteReport:
             **{name: self.counts[name] for name in COUNTS},
             "skipped": {reason: n for reason, n in sorted(self.skipped.items()) if n},
             "errors": self.errors,
+            **({"backfill": self.standing.as_json()} if self.standing else {}),
         }
 
 

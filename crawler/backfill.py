@@ -1,0 +1,209 @@
+"""One site's backfill: its sources, then its stories, handed out of the state some at a time.
+
+What waits lies in the state, so that it may be a million links, and so that a run that is killed
+is gone on with: a source is read once its links are put down, and then not asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from crawler.estimate import Pace, Standing
+from crawler.frontier import Dates
+from crawler.link_queue import LinkQueue
+from crawler.report import SiteReport
+from crawler.trails import Trail
+from pipelines.backfill_state import (
+    count_answered,
+    count_unread,
+    end_backfill,
+    line_of,
+    put_new_sources,
+    put_read,
+    sources_in_line,
+    waiting_links,
+)
+from pipelines.backfill_tables import BackfillSource
+from pipelines.model import Kind, Link
+from pipelines.state import State
+from pipelines.state_tables import LinkState
+
+logger = logging.getLogger(__name__)
+
+# So many requests of a site are with Scrapy at most; once half of them are gone, more are.
+MOST_IN_LINE = 200
+# Rows of the state that are looked at together.
+ROWS_AT_ONCE = 1_000
+# A source that was no use in so many runs is given up.
+MOST_TRIES = 5
+
+
+class Backfill:
+    """Hands out what is to be asked, and is told what came of it.
+
+    Sources go first, all of them, so that a story is read with all that is said of it.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        queue: LinkQueue,
+        state: State,
+        *,
+        dates: Dates,
+        limit: int | None,
+        now: datetime,
+    ):
+        self._site = site
+        self._queue = queue
+        self._state = state
+        self._days = days_of(dates)
+        self._limit = limit
+        self._now = now
+        # How far the line of sources, and that of links, was handed out.
+        self._after_source, self._after_link = 0, ""
+        self._n = self._unread = self._in_line = self._sources_in_line = 0
+        # Stories: answered, known and not yet, and of these not to be asked in this run.
+        self._asked = self._left = self._kept = 0
+        self._is_swept = False
+        self._resting: set[str] = set()
+        self._pace = Pace()
+
+    async def begin(self, roots: Iterable[tuple[Kind, str]]) -> None:
+        """Take up what an earlier run left of the same days; begin anew where it left nothing."""
+        self._n, began = line_of(self._state, self._site, self._days)
+        put_new_sources(self._state, [self._new(k, url, Trail(root=url)) for k, url in roots])
+        if began is not None:
+            self._asked = count_answered(self._state, self._site, since=began)
+            logger.info("%s: the backfill of %s that was begun goes on", self._site, self._days)
+        self._unread = count_unread(self._state, self._site, self._days)
+        after = ""
+        while rows := self._rows(after, ROWS_AT_ONCE):
+            after = rows[-1].url_key
+            self._left += sum(map(self._queue.is_waiting, rows))
+            await asyncio.sleep(0)
+
+    def _new(self, kind: Kind, url: str, trail: Trail) -> BackfillSource:
+        self._n += 1
+        return BackfillSource(
+            site=self._site, days=self._days, n=self._n, url=url, kind=kind.value,
+            root=trail.root, pages=trail.pages, found_at=self._now,
+        )  # fmt: skip
+
+    def _rows(self, after: str, most: int) -> Sequence[LinkState]:
+        return waiting_links(self._state, self._site, after=after, most=most)
+
+    # Handing out
+
+    @property
+    def _room(self) -> int:
+        return MOST_IN_LINE - self._in_line if self._in_line <= MOST_IN_LINE // 2 else 0
+
+    def take_sources(self) -> list[BackfillSource]:
+        """Return the next sources that are to be asked now."""
+        if not (room := self._room):
+            return []
+        rows = sources_in_line(
+            self._state, self._site, self._days, after=self._after_source, most=room
+        )
+        self._after_source = rows[-1].n if rows else self._after_source
+        found = [one for one in rows if _host(one.url) not in self._resting]
+        self._in_line += len(found)
+        self._sources_in_line += len(found)
+        return found
+
+    def take_links(self) -> list[Link]:
+        """Return the next stories that are to be asked now: none while sources are being read."""
+        most = self._room if self._limit is None else min(self._room, self._limit)
+        if self._sources_in_line or self._is_swept or not most:
+            return []
+        found: list[Link] = []
+        while len(found) < most and not self._is_swept:
+            rows = self._rows(self._after_link, most - len(found))
+            self._is_swept = not rows
+            self._after_link = rows[-1].url_key if rows else self._after_link
+            waiting = [one.link for one in rows if self._queue.is_waiting(one)]
+            willing = [one for one in waiting if _host(one.url) not in self._resting]
+            self._kept += len(waiting) - len(willing)
+            found += willing
+        self._in_line += len(found)
+        self._limit = None if self._limit is None else self._limit - len(found)
+        return found
+
+    def rest(self, url: str) -> None:
+        """Ask nothing more of a host that is to be left alone for now."""
+        self._resting.add(_host(url))
+
+    # What came of it
+
+    async def put_down(self, links: Sequence[Link], report: SiteReport) -> None:
+        """Put down the links of a source; the loop may see to other things in between."""
+        for new in self._queue.put_down(links, report):
+            self._left += new
+            await asyncio.sleep(0)
+
+    def read(self, source: BackfillSource, further: Iterable[tuple[str, Trail]] = ()) -> None:
+        """A source's links are put down, and it is not asked again; what it leads to is in line."""
+        kind = Kind(source.kind)
+        found = [self._new(kind, url, trail) for url, trail in further]
+        put_read(self._state, replace(source, is_read=True), found)
+        self._unread = count_unread(self._state, self._site, self._days)
+
+    def failed(self, source: BackfillSource, *, for_good: bool) -> None:
+        """A source was no use: for good, or for this run; in the end it is given up."""
+        tries = source.tries + 1
+        is_given_up = for_good or tries >= MOST_TRIES
+        put_read(self._state, replace(source, tries=tries, is_read=is_given_up), ())
+        self._unread -= is_given_up
+
+    def source_done(self, now: datetime) -> None:
+        """The request of a source has had its answer, or will have none."""
+        self._in_line -= 1
+        self._sources_in_line -= 1
+        self._pace.answered(now)
+
+    def story_done(self, link: Link, now: datetime) -> None:
+        """The request of a story has had its answer, or will have none in this run."""
+        self._in_line -= 1
+        self._pace.answered(now)
+        if self._queue.is_pending(link):
+            self._kept += 1
+        else:
+            self._asked += 1
+            self._left -= 1
+
+    def standing(self, *, least_seconds: float) -> Standing:
+        return Standing(
+            asked=self._asked,
+            # A link may turn out to be of other days: only at the end is the number known.
+            left=self._in_line + self._kept if self._is_swept else max(self._left, 0),
+            sources_left=self._unread,
+            most=None if self._limit is None else self._limit + self._in_line,
+            seconds_each=self._pace.seconds_each(least=least_seconds),
+        )
+
+    def end(self) -> None:
+        """Forget the backfill where it is done: given again, it begins anew."""
+        if self._limit == 0 and self._left <= self._in_line:  # that was the last of them
+            self._is_swept = not self._rows(self._after_link, 1)
+        if self._is_swept and not (self._kept or self._in_line or self._unread):
+            end_backfill(self._state, self._site, self._days)
+
+
+def days_of(dates: Dates) -> str:
+    """Write the days of a backfill as they are kept.
+
+    >>> from datetime import date
+    >>> days_of((date(2024, 5, 1), None))
+    '2024-05-01..'
+    """
+    return "..".join(day.isoformat() if day else "" for day in dates)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.lower()

@@ -1,0 +1,96 @@
+"""What a backfill asks of the state, and puts there; never more than some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from pipelines.backfill_tables import IS_PENDING, BackfillSource
+from pipelines.backfill_tables import backfill_sources as sources
+from pipelines.state import State
+from pipelines.state_tables import LinkState, fitted, link_state, links, responses
+
+
+def _is_of(site: str, days: str) -> sa.ColumnElement[bool]:
+    return (sources.c.site == site) & (sources.c.days == days)
+
+
+def put_new_sources(state: State, found: Iterable[BackfillSource]) -> None:
+    """Put sources in line, but for those that are, or were."""
+    rows = [asdict(one) | {"url_key": fitted(one.url)} for one in found]
+    with state.transaction() as transaction:
+        transaction.put_new(sources, rows)
+
+
+def put_read(state: State, source: BackfillSource, further: Iterable[BackfillSource]) -> None:
+    """Put down that a source was read, and what it led to: both, or none."""
+    rows = [asdict(one) | {"url_key": fitted(one.url)} for one in further]
+    with state.transaction() as transaction:
+        transaction.put_new(sources, rows)
+        transaction.put(sources, [asdict(source) | {"url_key": fitted(source.url)}])
+
+
+def sources_in_line(
+    state: State, site: str, days: str, *, after: int, most: int
+) -> list[BackfillSource]:
+    """Return the first sources behind the `after`-th that are not yet read."""
+    query = (
+        sa.select(sources)
+        .where(_is_of(site, days), sources.c.n > after, sources.c.is_read.is_(False))
+        .order_by(sources.c.n)
+        .limit(most)
+    )
+    rows = [dict(row) for row in state.select(query)]
+    return [BackfillSource(**{k: v for k, v in row.items() if k != "url_key"}) for row in rows]
+
+
+def count_unread(state: State, site: str, days: str) -> int:
+    query = sa.select(sa.func.count().label("n")).where(
+        _is_of(site, days), sources.c.is_read.is_(False)
+    )
+    return int(state.select(query)[0]["n"])
+
+
+def line_of(state: State, site: str, days: str) -> tuple[int, datetime | None]:
+    """Return the last place in line, 0 where there is none, and when the backfill began."""
+    query = sa.select(
+        sa.func.max(sources.c.n).label("n"), sa.func.min(sources.c.found_at).label("began")
+    ).where(_is_of(site, days))
+    row = state.select(query)[0]
+    return row["n"] or 0, row["began"]
+
+
+def end_backfill(state: State, site: str, days: str) -> None:
+    """Forget a backfill that is done; its sources may answer 304 where nothing is left of them."""
+    left = sa.select(links.c.url_key).where(
+        links.c.site == site, links.c.status.in_(("pending", "failed"))
+    )
+    read = sa.select(sources.c.url_key).where(_is_of(site, days), sources.c.is_read.is_(True))
+    is_left = bool(state.select(left.limit(1)))
+    with state.transaction() as transaction:
+        if not is_left:
+            which = (responses.c.site == site) & responses.c.url.in_(read)
+            transaction.update(responses, which, settled=True)
+        transaction.delete(sources, _is_of(site, days))
+
+
+def waiting_links(state: State, site: str, *, after: str, most: int) -> Sequence[LinkState]:
+    """Return the first links that nobody has asked for, by key, behind the key `after`."""
+    query = (
+        sa.select(links)
+        .where(links.c.site == site, IS_PENDING, links.c.url_key > after)
+        .order_by(links.c.url_key)
+        .limit(most)
+    )
+    return [link_state(row) for row in state.select(query)]
+
+
+def count_answered(state: State, site: str, *, since: datetime) -> int:
+    """Return how many of a site's links were answered since then."""
+    query = sa.select(sa.func.count().label("n")).where(
+        links.c.site == site, links.c.last_fetched >= since, links.c.status != "pending"
+    )
+    return int(state.select(query)[0]["n"])
