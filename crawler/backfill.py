@@ -10,15 +10,19 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from crawler.estimate import Pace, Standing
+from crawler.discovery import Discovered, discover
+from crawler.estimate import Pace, Standing, told
 from crawler.frontier import Dates
 from crawler.link_queue import LinkQueue
-from crawler.report import SiteReport
-from crawler.trails import Trail
+from crawler.run import Run
+from crawler.site import Site
+from crawler.trails import Trail, Trails
+from pipelines.archive import read_page
 from pipelines.backfill_state import (
+    answered_sources,
     count_answered,
     count_unread,
     end_backfill,
@@ -29,8 +33,8 @@ from pipelines.backfill_state import (
     waiting_links,
 )
 from pipelines.backfill_tables import BackfillSource
+from pipelines.errors import ArchiveError, DiscoveryError
 from pipelines.model import Kind, Link
-from pipelines.state import State
 from pipelines.state_tables import LinkState
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ MOST_IN_LINE = 200
 ROWS_AT_ONCE = 1_000
 # A source that was no use in so many runs is given up.
 MOST_TRIES = 5
+TELL_EVERY = timedelta(minutes=1)
 
 
 class Backfill:
@@ -51,20 +56,24 @@ class Backfill:
 
     def __init__(
         self,
-        site: str,
+        site: Site,
         queue: LinkQueue,
-        state: State,
+        run: Run,
         *,
+        trails: Trails,
         dates: Dates,
         limit: int | None,
-        now: datetime,
     ):
         self._site = site
+        self._name = site.name
         self._queue = queue
-        self._state = state
+        self._run = run
+        self._state = run.state
+        self._report = run.report.site(site.name)
+        self._trails = trails
         self._days = days_of(dates)
         self._limit = limit
-        self._now = now
+        self._now = self._told_at = run.report.started_at
         # How far the line of sources, and that of links, was handed out.
         self._after_source, self._after_link = 0, ""
         self._n = self._unread = self._in_line = self._sources_in_line = 0
@@ -76,27 +85,41 @@ class Backfill:
 
     async def begin(self, roots: Iterable[tuple[Kind, str]]) -> None:
         """Take up what an earlier run left of the same days; begin anew where it left nothing."""
-        self._n, began = line_of(self._state, self._site, self._days)
+        self._n, began = line_of(self._state, self._name, self._days)
         put_new_sources(self._state, [self._new(k, url, Trail(root=url)) for k, url in roots])
         if began is not None:
-            self._asked = count_answered(self._state, self._site, since=began)
-            logger.info("%s: the backfill of %s that was begun goes on", self._site, self._days)
-        self._unread = count_unread(self._state, self._site, self._days)
+            self._asked = count_answered(self._state, self._name, since=began)
+            logger.info("%s: the backfill of %s that was begun goes on", self._name, self._days)
+            await self._read_archived()
+        self._unread = count_unread(self._state, self._name, self._days)
         after = ""
         while rows := self._rows(after, ROWS_AT_ONCE):
             after = rows[-1].url_key
             self._left += sum(map(self._queue.is_waiting, rows))
             await asyncio.sleep(0)
 
+    async def _read_archived(self) -> None:
+        """Read what sources had answered a run that died before it put down what they list."""
+        for source, known in answered_sources(self._state, self._name, self._days):
+            kind = Kind(source.kind)
+            try:
+                page = read_page(self._run.lake.storage, known.location)
+                found = discover(kind, page.body, source.url, site=self._site, headers=page.headers)
+            except (ArchiveError, DiscoveryError) as error:
+                logger.warning("it is asked again: %s", error)
+            else:
+                await self.take_in(source, found)
+        self._left = 0  # all is counted that waits
+
     def _new(self, kind: Kind, url: str, trail: Trail) -> BackfillSource:
         self._n += 1
         return BackfillSource(
-            site=self._site, days=self._days, n=self._n, url=url, kind=kind.value,
+            site=self._name, days=self._days, n=self._n, url=url, kind=kind.value,
             root=trail.root, pages=trail.pages, found_at=self._now,
         )  # fmt: skip
 
     def _rows(self, after: str, most: int) -> Sequence[LinkState]:
-        return waiting_links(self._state, self._site, after=after, most=most)
+        return waiting_links(self._state, self._name, after=after, most=most)
 
     # Handing out
 
@@ -109,7 +132,7 @@ class Backfill:
         if not (room := self._room):
             return []
         rows = sources_in_line(
-            self._state, self._site, self._days, after=self._after_source, most=room
+            self._state, self._name, self._days, after=self._after_source, most=room
         )
         self._after_source = rows[-1].n if rows else self._after_source
         found = [one for one in rows if _host(one.url) not in self._resting]
@@ -141,18 +164,23 @@ class Backfill:
 
     # What came of it
 
-    async def put_down(self, links: Sequence[Link], report: SiteReport) -> None:
-        """Put down the links of a source; the loop may see to other things in between."""
-        for new in self._queue.put_down(links, report):
+    async def take_in(self, source: BackfillSource, found: Discovered) -> None:
+        """Put down what a source lists and leads to; then it is read, and not asked again.
+
+        The loop may see to other things in between.
+        """
+        for new in self._queue.put_down(found.links, self._report):
             self._left += new
             await asyncio.sleep(0)
+        kind, trail = Kind(source.kind), Trail(root=source.root, pages=source.pages)
+        further = self._trails.further(
+            found, at=source.url, kind=kind, site=self._site, trail=trail
+        )
+        self.read(source, [self._new(kind, url, on) for url, on in further])
 
-    def read(self, source: BackfillSource, further: Iterable[tuple[str, Trail]] = ()) -> None:
-        """A source's links are put down, and it is not asked again; what it leads to is in line."""
-        kind = Kind(source.kind)
-        found = [self._new(kind, url, trail) for url, trail in further]
-        put_read(self._state, replace(source, is_read=True), found)
-        self._unread = count_unread(self._state, self._site, self._days)
+    def read(self, source: BackfillSource, further: Iterable[BackfillSource] = ()) -> None:
+        put_read(self._state, replace(source, is_read=True), further)
+        self._unread = count_unread(self._state, self._name, self._days)
 
     def failed(self, source: BackfillSource, *, for_good: bool) -> None:
         """A source was no use: for good, or for this run; in the end it is given up."""
@@ -177,7 +205,14 @@ class Backfill:
             self._asked += 1
             self._left -= 1
 
-    def standing(self, *, least_seconds: float) -> Standing:
+    def tell(self, now: datetime, *, delay_seconds: float) -> None:
+        """Say how far this is: to the report each time, to the log once a minute."""
+        self._report.standing = standing = self._standing(delay_seconds)
+        if now - self._told_at >= TELL_EVERY:
+            self._told_at = now
+            logger.info("%s: %s", self._name, told(standing))
+
+    def _standing(self, least_seconds: float) -> Standing:
         return Standing(
             asked=self._asked,
             # A link may turn out to be of other days: only at the end is the number known.
@@ -192,7 +227,7 @@ class Backfill:
         if self._limit == 0 and self._left <= self._in_line:  # that was the last of them
             self._is_swept = not self._rows(self._after_link, 1)
         if self._is_swept and not (self._kept or self._in_line or self._unread):
-            end_backfill(self._state, self._site, self._days)
+            end_backfill(self._state, self._name, self._days)
 
 
 def days_of(dates: Dates) -> str:

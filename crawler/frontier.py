@@ -76,7 +76,7 @@ def decide(
 
 
 def _decide_new(link: Link, *, site: Site, now: datetime, dates: Dates | None) -> Ask | Skip:
-    if not is_article(link, site=site) or (dates is not None and is_date_archive(link, site=site)):
+    if not is_article(link, site=site) or is_date_archive(link, site=site):
         return Skip("not_article")
     if dates is not None:
         return Ask("new") if is_within(link, dates, now=now) else Skip("out_of_range")

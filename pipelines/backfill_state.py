@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines.backfill_tables import IS_PENDING, BackfillSource
 from pipelines.backfill_tables import backfill_sources as sources
 from pipelines.state import State
-from pipelines.state_tables import LinkState, fitted, link_state, links, responses
+from pipelines.state_tables import (
+    LinkState,
+    ResponseState,
+    fitted,
+    link_state,
+    links,
+    response_state,
+    responses,
+)
 
 
 def _is_of(site: str, days: str) -> sa.ColumnElement[bool]:
@@ -43,8 +52,34 @@ def sources_in_line(
         .order_by(sources.c.n)
         .limit(most)
     )
-    rows = [dict(row) for row in state.select(query)]
-    return [BackfillSource(**{k: v for k, v in row.items() if k != "url_key"}) for row in rows]
+    return [_source(row) for row in state.select(query)]
+
+
+def answered_sources(
+    state: State, site: str, days: str
+) -> list[tuple[BackfillSource, ResponseState]]:
+    """Return the sources that are not read, and were answered since they were put in line."""
+    query = (
+        sa.select(sources, responses)
+        .join(responses, (responses.c.site == sources.c.site)
+              & (responses.c.url == sources.c.url_key))
+        .where(_is_of(site, days), sources.c.is_read.is_(False))
+        .where(responses.c.fetched_at >= sources.c.found_at)
+        .order_by(sources.c.n)
+        .set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)
+    )  # fmt: skip
+    return [
+        (_source(_columns_of(row, sources)), response_state(_columns_of(row, responses)))
+        for row in state.select(query)
+    ]
+
+
+def _columns_of(row: sa.RowMapping, table: sa.Table) -> dict[str, Any]:
+    return {column.name: row[f"{table.name}_{column.name}"] for column in table.columns}
+
+
+def _source(row: sa.RowMapping | dict[str, Any]) -> BackfillSource:
+    return BackfillSource(**{key: value for key, value in row.items() if key != "url_key"})
 
 
 def count_unread(state: State, site: str, days: str) -> int:

@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from crawler.backfill import Backfill
 from crawler.discovery import discover
 from crawler.discovery.wordpress import posts_url
-from crawler.estimate import told
 from crawler.fetch_errors import describe
 from crawler.frontier import Dates
 from crawler.ingest import Outcome
@@ -36,8 +35,6 @@ logger = logging.getLogger(__name__)
 NO_FURTHER_PAGE = frozenset({400, 404, 410})
 # Answers below 500 that are of the moment: asked again, a source may be there.
 ASK_AGAIN = frozenset({304, 408, 425, 429})
-# How often the log says how far a backfill is.
-TELL_EVERY = timedelta(minutes=1)
 # Sources go before articles, so that an article is read with all that is said of it.
 SOURCE_PRIORITY = 10
 
@@ -66,7 +63,6 @@ class NewsSpider(scrapy.Spider):
         self.on_progress = on_progress
         self.outcomes: dict[str, Outcome | str] = {}
         self._asked_sources: set[tuple[str, str]] = set()
-        self._told: dict[str, datetime] = {}
         self._trails = Trails(dates=plan.dates, now=run.report.started_at)
         run.ingest.ask = self._ask
         run.ingest.reader.go_on = self._go_on
@@ -86,8 +82,15 @@ class NewsSpider(scrapy.Spider):
         run.is_poll = not plan.urls and plan.dates is None
         now = run.report.started_at
         self.backfills = {
-            name: Backfill(name, queue, run.state, dates=plan.dates, limit=plan.limit, now=now)
-            for name, queue in self.queues.items()
+            site.name: Backfill(
+                site,
+                self.queues[site.name],
+                run,
+                trails=self._trails,
+                dates=plan.dates,
+                limit=plan.limit,
+            )
+            for site in plan.sites
             if plan.dates is not None and not plan.urls and not plan.is_dry
         }
         self.timetables = {
@@ -162,14 +165,7 @@ class NewsSpider(scrapy.Spider):
                 self.crawler.engine.crawl(one)
         except StateError as error:
             self.run.stop(error)
-        self._tell(site, backfill, now)
-
-    def _tell(self, site: Site, backfill: Backfill, now: datetime) -> None:
-        standing = backfill.standing(least_seconds=self._delay_of(site))
-        self.run.report.site(site.name).standing = standing
-        if now - self._told.get(site.name, self.run.report.started_at) >= TELL_EVERY:
-            self._told[site.name] = now
-            logger.info("%s: %s", site.name, told(standing))
+        backfill.tell(now, delay_seconds=self._delay_of(site))
         self.on_progress()
 
     def _delay_of(self, site: Site) -> float:
@@ -182,9 +178,7 @@ class NewsSpider(scrapy.Spider):
         for site in self.plan.sites:
             if (backfill := self.backfills.get(site.name)) is not None:
                 backfill.end()
-                standing = backfill.standing(least_seconds=self._delay_of(site))
-                self.run.report.site(site.name).standing = standing
-                logger.info("%s: %s", site.name, told(standing))
+                backfill.tell(self.run.clock(), delay_seconds=self._delay_of(site))
 
     # Sources
 
@@ -245,11 +239,8 @@ class NewsSpider(scrapy.Spider):
         for warning in found.warnings:
             logger.warning("%s: %s", page.url, warning)
         report.pointers += bool(found.children and not found.links)
-        at, kind = page.requested_url, page.kind
-        further = self._trails.further(found, at=at, kind=kind, site=site, trail=trail)
         if backfill is not None:
-            await backfill.put_down(found.links, report)
-            backfill.read(of, further)
+            await backfill.take_in(of, found)
             return
         record = self.run.source(page)
         for link in self.queues[site.name].choose(found.links, report, record):
@@ -257,6 +248,8 @@ class NewsSpider(scrapy.Spider):
         # With the headers of an answer 304, which says anew how long it stays as it is.
         new = self.queues[site.name].new
         self.run.polls.answered(full, found, new=new, root=trail.root)
+        at, kind = page.requested_url, page.kind
+        further = self._trails.further(found, at=at, kind=kind, site=site, trail=trail)
         for request in self._source_requests(further, kind, site):
             yield request
 
