@@ -213,12 +213,13 @@ class Backfill:
             logger.info("%s: %s", self._name, told(standing))
 
     def _standing(self, least_seconds: float) -> Standing:
+        stories_in_line = self._in_line - self._sources_in_line
         return Standing(
             asked=self._asked,
             # A link may turn out to be of other days: only at the end is the number known.
             left=self._in_line + self._kept if self._is_swept else max(self._left, 0),
             sources_left=self._unread,
-            most=None if self._limit is None else self._limit + self._in_line,
+            most=None if self._limit is None else self._limit + stories_in_line,
             seconds_each=self._pace.seconds_each(least=least_seconds),
         )
 

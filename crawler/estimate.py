@@ -74,18 +74,13 @@ def told(standing: Standing) -> str:
 
 
 def _time_left(standing: Standing, known: str) -> str:
-    most, stories = standing.most, standing.left
-    is_limited = most is not None and (most < stories or bool(standing.sources_left))
-    if most is not None and is_limited:
-        stories, known = min(most, stories), "about" if most <= stories else known
-    seconds = (stories + standing.sources_left) * standing.seconds_each
-    until = (
-        f" to this run's limit of {_counted(most, 'more', 'more')}" if is_limited and most else ""
-    )
+    most = standing.left if standing.most is None else standing.most
+    seconds = (min(most, standing.left) + standing.sources_left) * standing.seconds_each
+    until = " to this run's limit" if most < standing.left else ""
     return f"{known} {duration(seconds)}{until} at this pace"
 
 
-def _counted(n: int | None, one: str, many: str) -> str:
+def _counted(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 

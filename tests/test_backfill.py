@@ -238,8 +238,7 @@ def test_a_source_that_is_down_is_asked_again_by_the_next_run_and_it_alone(tmp_p
 # Counts what waits in Scrapy's scheduler, and leaves the most that it ever was in a file.
 _COUNTED = """
 import sys
-from itertools import pairwise
-from statistics import median
+from pathlib import Path
 from scrapy.core import scheduler
 from crawler import backfill, cli
 backfill.MOST_IN_LINE = 20
