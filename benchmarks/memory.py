@@ -9,8 +9,8 @@ processes is read (shared pages are counted in each). A feed of sitemaps lists t
 sites have it. Some 20,000 pages take ten minutes and more on two cores.
 
 With `--backfill` the crawl is one with `--from`: sitemaps as large as the protocol has them (50,000
-addresses) list a million pages, all of which are put down, and `--limit` of them are fetched. What is
-held against memory then is how many addresses were listed. A million take some ten minutes.
+addresses) list a million pages, all of which are put down, and `--limit` of them are fetched. The
+crawler's own memory is held against how many addresses were listed. It takes ten minutes and more.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def crawl(folder: Path, port: int, served: Served, options: Any) -> tuple[list[S
     }  # fmt: skip
     days = ["--from", "2024-01-01", "--limit", str(options.limit)] if options.backfill else []
     began = time.monotonic()
-    running = subprocess.Popen(
+    running = subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-m", "crawler", "crawl", "endless", "-q", *days],
         cwd=folder, env=env, stdout=subprocess.DEVNULL,
     )  # fmt: skip
@@ -191,10 +191,9 @@ def rise_of(samples: list[Any]) -> float | None:
 
 
 def show(report: dict[str, Any]) -> None:
+    what = "links" if "links" in report else "pages"
     for part, resident_mb in report["rss_mb"].items():
-        print(
-            f"after {part:>5} of the {'links' if 'links' in report else 'pages'} {resident_mb:6} MB"
-        )
+        print(f"after {part:>5} of the {what} {resident_mb:6} MB")
     names = [name for name in report if name != "rss_mb"]
     print("  ".join(f"{name.replace('_', ' ')} {report[name]}" for name in names))
 
