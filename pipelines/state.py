@@ -211,10 +211,16 @@ class State:
         return found
 
     def pending_links(self, site: str) -> list[LinkState]:
-        """Return the links found and not yet asked for, oldest first."""
+        """Return the links found and not yet asked for, oldest first.
+
+        Those of a backfill that is not yet done are left to it: there may be a million.
+        """
+        sources = backfill_tables.backfill_sources.c
+        of_a_backfill = sa.select(sources.url_key).where(sources.site == site)
         query = (
             sa.select(tables.links)
             .where(tables.links.c.site == site, tables.links.c.status == "pending")
+            .where(tables.links.c.found_at.not_in(of_a_backfill))
             .order_by(tables.links.c.first_seen)
         )
         return [link_state(row) for row in self.select(query)]

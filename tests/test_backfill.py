@@ -222,6 +222,22 @@ def test_a_limit_ends_a_run_and_the_next_asks_the_stories_that_are_left_and_no_s
     assert not of_may & set(site.paths())
 
 
+def test_what_a_backfill_has_left_is_not_asked_by_a_crawl_without_dates(tmp_path, site):
+    site.put(story(70))  # in the feed
+    fill(site)
+    site.keys["feeds"] = json.dumps([site.url("/feed/")])
+    user = settle_in(tmp_path, site)
+    user.json("crawl", site.name, *MAY, "--limit", "10")
+    for name in ("sitemaps", "wordpress", "listings"):
+        del site.keys[name]
+    settle_in(tmp_path, site)
+    site.requests.clear()
+    site.put(story(71))
+    user.json("crawl", site.name)
+    assert {path for path in site.paths() if "story" in path} <= {story(n).path for n in (70, 71)}
+    assert site.asked(story(71).path) == 1
+
+
 def test_a_source_that_is_down_is_asked_again_by_the_next_run_and_it_alone(tmp_path, site):
     of_may = fill(site)
     part, site.answers["/part-1.xml"] = site.answers["/part-1.xml"], Answer(status=500)
