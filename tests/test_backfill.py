@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -21,7 +21,9 @@ import pytest
 
 from pipelines.archive import read_pages
 from pipelines.errors import ArchiveError
+from pipelines.host_state import hosts
 from pipelines.model import Page
+from pipelines.state import State
 from tests.installation import Installation
 from tests.living_site import Answer, LivingSite, Story, settle_in, story
 
@@ -172,14 +174,18 @@ def killed_after(user: Installation, site: Archive, n: int, *arguments: str) -> 
     That is what was asked, and did not come into the archive.
     """
     one = running(user, *arguments)
-    until = time.monotonic() + PATIENCE_SECONDS
-    while len(site.requests) < n and one.poll() is None and time.monotonic() < until:
-        time.sleep(0.002)
+    wait_for(lambda: len(site.requests) >= n, one)
     os.killpg(one.pid, signal.SIGKILL)
     one.wait()
-    assert len(site.requests) >= n, "the crawl had ended before it could be killed"
     there = {urlsplit(page.url)._replace(scheme="", netloc="").geturl() for page in archived(user)}
     return set(site.paths()) - there
+
+
+def wait_for(is_there: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not is_there() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.002)
+    assert is_there(), "the crawl had ended before"
 
 
 def archived(user: Installation) -> Iterator[Page]:
@@ -209,9 +215,11 @@ def test_a_limit_ends_a_run_and_the_next_asks_the_stories_that_are_left_and_no_s
 ):
     of_may = fill(site)
     user = settle_in(tmp_path, site)
-    [first] = user.json("crawl", site.name, *MAY, "--limit", "10")["sites"]
+    said = user.run("crawl", site.name, *MAY, "--limit", "10").stdout
     left = len(of_may) - 10
-    assert (first["new"], first["backfill"]["left"]) == (10, left)
+    assert f"old_slipway: 10 of about {len(of_may)} stories; about " in said
+    assert "the same command goes on with it" in said
+    assert len(stored(user)) == 10
     site.requests.clear()
     [second] = user.json("crawl", site.name, *MAY)["sites"]
     assert (second["new"], second["backfill"]["is_done"]) == (left, True)
@@ -249,6 +257,46 @@ def test_a_source_that_is_down_is_asked_again_by_the_next_run_and_it_alone(tmp_p
     user.json("crawl", site.name, *MAY)
     assert {path for path in site.paths() if "story" not in path} == {"/part-1.xml"}
     assert stored(user) == of_may
+
+
+def test_a_host_that_asks_to_be_left_alone_is_and_the_next_run_goes_on(tmp_path, site):
+    site.delay = "10ms"
+    of_may = fill(site)
+    busy = "/2024/05/story-3/"
+    there, wish = site.answers[busy], {"Retry-After": "300"}
+    site.answers[busy] = Answer(status=503, headers=wish)
+    user = settle_in(tmp_path, site)
+    [first] = user.json("crawl", site.name, *MAY, check=False)["sites"]
+    assert busy in site.paths()[-2:]  # the next may have been on its way
+    assert (first["backfill"]["is_done"], first["backfill"]["sources_left"]) == (False, 0)
+    assert first["backfill"]["left"] == len(of_may) - first["new"]
+    site.answers[busy] = there
+    state = State.open(f"sqlite:///{tmp_path}/state/sitrep.db")
+    with state.transaction() as transaction:  # five minutes later
+        transaction.empty(hosts)
+    state.close()
+    user.json("crawl", site.name, *MAY)
+    assert stored(user) == of_may
+
+
+def test_ended_in_order_a_backfill_is_gone_on_with_and_asks_nothing_twice(tmp_path, site):
+    site.delay = "20ms"
+    of_may = fill(site)
+    user = settle_in(tmp_path, site)
+    one = running(user, site.name, *MAY)
+    wait_for(lambda: len(site.requests) >= 20, one)
+    one.send_signal(signal.SIGTERM)
+    assert one.wait(PATIENCE_SECONDS) == 130
+    user.json("crawl", site.name, *MAY)
+    assert stored(user) == of_may
+    assert set(Counter(site.paths()).values()) == {1}
+
+
+def test_a_dry_run_says_which_stories_a_backfill_would_ask(tmp_path, site):
+    of_may = fill(site)
+    user = settle_in(tmp_path, site)
+    [said] = user.json("crawl", site.name, *MAY, "--dry-run")["sites"]
+    assert {urlsplit(one["url"]).path for one in said["would_ask"]} == of_may
 
 
 # Counts what waits in Scrapy's scheduler, and leaves the most that it ever was in a file.
@@ -319,11 +367,3 @@ def test_a_calendar_without_end_is_left_at_the_first_month_without_a_story(tmp_p
     user.json("crawl", site.name, "--from", "2024-01-01", "--to", "2024-12-31")
     assert stored(user) == {f"/2024/05/story-{n}/" for n in (0, 1, 2, 50, 51)}
     assert sum(path.startswith("/cal/") for path in site.paths()) == 3
-
-
-def test_progress_is_told_with_what_is_left_and_how_to_go_on(tmp_path, site):
-    fill(site)
-    user = settle_in(tmp_path, site)
-    said = user.run("crawl", site.name, *MAY, "--limit", "4").stdout
-    assert "old_slipway: 4 of about 29 stories; " in said
-    assert "the same command goes on with it" in said

@@ -209,7 +209,8 @@ class NewsSpider(scrapy.Spider):
                 yield request
         except (LakeError, StateError) as error:
             self.run.stop(error)
-        self._done(_request_of(response))
+        finally:
+            self._done(_request_of(response))
 
     async def _listed(self, response: Response) -> AsyncIterator[Request]:
         page, site = response.meta["page"], response.meta["site"]
