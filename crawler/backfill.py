@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from crawler.discovery import Discovered, discover
 from crawler.estimate import Pace, Standing, told
-from crawler.frontier import Dates
+from crawler.frontier import MAX_ATTEMPTS, Dates
 from crawler.link_queue import LinkQueue
 from crawler.run import Run
 from crawler.site import Site
@@ -26,6 +26,7 @@ from pipelines.backfill_state import (
     count_answered,
     count_unread,
     end_backfill,
+    failed_links,
     line_of,
     put_new_sources,
     put_read,
@@ -79,7 +80,8 @@ class Backfill:
         self._n = self._unread = self._in_line = self._sources_in_line = 0
         # Stories: answered, known and not yet, and of these not to be asked in this run.
         self._asked = self._left = self._kept = 0
-        self._is_swept = False
+        self._lines: list[Callable[[str, int], Sequence[LinkState]]] = []
+        self._has_begun = False
         self._resting: set[str] = set()
         self._pace = Pace()
 
@@ -92,11 +94,16 @@ class Backfill:
             logger.info("%s: the backfill of %s that was begun goes on", self._name, self._days)
             await self._read_archived()
         self._unread = count_unread(self._state, self._name, self._days)
-        after = ""
-        while rows := self._rows(after, ROWS_AT_ONCE):
-            after = rows[-1].url_key
-            self._left += sum(map(self._queue.is_waiting, rows))
-            await asyncio.sleep(0)
+        # What failed before comes first: later, it could not be told from what fails now.
+        failed = [self._failed_links] if began is not None else []
+        self._lines = [*failed, self._waiting_links]
+        for line in self._lines:
+            after = ""
+            while rows := line(after, ROWS_AT_ONCE):
+                after = rows[-1].url_key
+                self._left += sum(map(self._queue.is_waiting, rows))
+                await asyncio.sleep(0)
+        self._has_begun = True
 
     async def _read_archived(self) -> None:
         """Read what sources had answered a run that died before it put down what they list."""
@@ -118,8 +125,13 @@ class Backfill:
             root=trail.root, pages=trail.pages, found_at=self._now,
         )  # fmt: skip
 
-    def _rows(self, after: str, most: int) -> Sequence[LinkState]:
+    def _waiting_links(self, after: str, most: int) -> Sequence[LinkState]:
         return waiting_links(self._state, self._name, after=after, most=most)
+
+    def _failed_links(self, after: str, most: int) -> Sequence[LinkState]:
+        return failed_links(
+            self._state, self._name, after=after, most=most, most_attempts=MAX_ATTEMPTS
+        )
 
     # Handing out
 
@@ -128,28 +140,36 @@ class Backfill:
         return MOST_IN_LINE - self._in_line if self._in_line <= MOST_IN_LINE // 2 else 0
 
     def take_sources(self) -> list[BackfillSource]:
-        """Return the next sources that are to be asked now."""
-        if not (room := self._room):
+        """Return the next sources that are to be asked now.
+
+        A large one is put down for seconds: the answer of a next would wait for that, and time out.
+        """
+        room = min(self._room, self._site.connections - self._sources_in_line)
+        if room <= 0:
             return []
-        rows = sources_in_line(
-            self._state, self._name, self._days, after=self._after_source, most=room
-        )
-        self._after_source = rows[-1].n if rows else self._after_source
-        found = [one for one in rows if _host(one.url) not in self._resting]
+        found: list[BackfillSource] = []
+        while not found and (rows := self._sources(room)):
+            self._after_source = rows[-1].n
+            found = [one for one in rows if _host(one.url) not in self._resting]
         self._in_line += len(found)
         self._sources_in_line += len(found)
         return found
 
+    def _sources(self, most: int) -> list[BackfillSource]:
+        return sources_in_line(
+            self._state, self._name, self._days, after=self._after_source, most=most
+        )
+
     def take_links(self) -> list[Link]:
         """Return the next stories that are to be asked now: none while sources are being read."""
         most = self._room if self._limit is None else min(self._room, self._limit)
-        if self._sources_in_line or self._is_swept or not most:
+        if self._sources_in_line or not most:
             return []
         found: list[Link] = []
-        while len(found) < most and not self._is_swept:
-            rows = self._rows(self._after_link, most - len(found))
-            self._is_swept = not rows
-            self._after_link = rows[-1].url_key if rows else self._after_link
+        while len(found) < most and self._lines:
+            rows = self._lines[0](self._after_link, most - len(found))
+            self._after_link = rows[-1].url_key if rows else ""
+            self._lines = self._lines if rows else self._lines[1:]
             waiting = [one.link for one in rows if self._queue.is_waiting(one)]
             willing = [one for one in waiting if _host(one.url) not in self._resting]
             self._kept += len(waiting) - len(willing)
@@ -199,7 +219,7 @@ class Backfill:
         """The request of a story has had its answer, or will have none in this run."""
         self._in_line -= 1
         self._pace.answered(now)
-        if self._queue.is_pending(link):
+        if self._queue.is_left(link):
             self._kept += 1
         else:
             self._asked += 1
@@ -217,7 +237,7 @@ class Backfill:
         return Standing(
             asked=self._asked,
             # A link may turn out to be of other days: only at the end is the number known.
-            left=self._in_line + self._kept if self._is_swept else max(self._left, 0),
+            left=max(self._left, 0) if self._lines else stories_in_line + self._kept,
             sources_left=self._unread,
             most=None if self._limit is None else self._limit + stories_in_line,
             seconds_each=self._pace.seconds_each(least=least_seconds),
@@ -225,10 +245,11 @@ class Backfill:
 
     def end(self) -> None:
         """Forget the backfill where it is done: given again, it begins anew."""
-        if self._limit == 0 and self._left <= self._in_line:  # that was the last of them
-            self._is_swept = not self._rows(self._after_link, 1)
-        if self._is_swept and not (self._kept or self._in_line or self._unread):
-            end_backfill(self._state, self._name, self._days)
+        while self._lines and not self._lines[0](self._after_link, 1):  # a limit was the last one
+            self._after_link, self._lines = "", self._lines[1:]
+        is_left = self._lines or self._kept or self._in_line or self._unread
+        if self._has_begun and not is_left:
+            end_backfill(self._state, self._name, self._days, most_attempts=MAX_ATTEMPTS)
 
 
 def days_of(dates: Dates) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from crawler.addresses import key_of
-from crawler.frontier import Known, Skip, decide, is_ahead, is_within
+from crawler.frontier import MAX_ATTEMPTS, Known, Skip, decide, is_ahead, is_within
 from crawler.key_notes import KeyNotes
 from crawler.report import SiteReport
 from crawler.run import Source
@@ -122,14 +122,14 @@ class LinkQueue:
             report.error(links[0].found_at, f"{line} for whatever the days")
 
     def is_waiting(self, state: LinkState) -> bool:
-        """Tell whether a link that is pending in the state is for this run to ask."""
+        """Tell whether a link that waits in the state is for this run to ask."""
         known = self._ledger.fresh_link(self._site.name, state.url_key)
-        return (known is None or known.status == "pending") and self._is_of_the_days(state.link)
+        return (known is None or is_left(known)) and self._is_of_the_days(state.link)
 
-    def is_pending(self, link: Link) -> bool:
-        """Tell whether nobody has yet had an answer of a link."""
+    def is_left(self, link: Link) -> bool:
+        """Tell whether a link is still to be asked for, in this run or another."""
         known = self._ledger.link(self._site.name, key_of(link.url, self._site))
-        return known is not None and known.status == "pending"
+        return known is not None and is_left(known)
 
     def _is_of_the_days(self, link: Link) -> bool:
         return self._dates is None or is_within(link, self._dates, now=self._now)
@@ -244,6 +244,12 @@ class LinkQueue:
             return key_of(link.url, self._site)
         except ValueError:
             return None
+
+
+def is_left(state: LinkState) -> bool:
+    """Tell whether a link waits for its first answer, or for one of use."""
+    is_tried_again = state.status == "failed" and state.attempts < MAX_ATTEMPTS
+    return state.status == "pending" or is_tried_again
 
 
 def _known(state: LinkState | None, link: Link) -> Known | None:

@@ -98,11 +98,10 @@ def line_of(state: State, site: str, days: str) -> tuple[int, datetime | None]:
     return row["n"] or 0, row["began"]
 
 
-def end_backfill(state: State, site: str, days: str) -> None:
+def end_backfill(state: State, site: str, days: str, *, most_attempts: int) -> None:
     """Forget a backfill that is done; its sources may answer 304 where nothing is left of them."""
-    left = sa.select(links.c.url_key).where(
-        links.c.site == site, links.c.status.in_(("pending", "failed"))
-    )
+    is_failed = (links.c.status == "failed") & (links.c.attempts < most_attempts)
+    left = sa.select(links.c.url_key).where(links.c.site == site, IS_PENDING | is_failed)
     read = sa.select(sources.c.url_key).where(_is_of(site, days), sources.c.is_read.is_(True))
     is_left = bool(state.select(left.limit(1)))
     with state.transaction() as transaction:
@@ -114,9 +113,23 @@ def end_backfill(state: State, site: str, days: str) -> None:
 
 def waiting_links(state: State, site: str, *, after: str, most: int) -> Sequence[LinkState]:
     """Return the first links that nobody has asked for, by key, behind the key `after`."""
+    return _links(state, site, IS_PENDING, after=after, most=most)
+
+
+def failed_links(
+    state: State, site: str, *, after: str, most: int, most_attempts: int
+) -> Sequence[LinkState]:
+    """Return the first links that failed, fewer times than that, behind the key `after`."""
+    which = (links.c.status == "failed") & (links.c.attempts < most_attempts)
+    return _links(state, site, which, after=after, most=most)
+
+
+def _links(
+    state: State, site: str, which: sa.ColumnElement[bool], *, after: str, most: int
+) -> Sequence[LinkState]:
     query = (
         sa.select(links)
-        .where(links.c.site == site, IS_PENDING, links.c.url_key > after)
+        .where(links.c.site == site, which, links.c.url_key > after)
         .order_by(links.c.url_key)
         .limit(most)
     )

@@ -31,7 +31,7 @@ backfill_sources = sa.Table(
 )
 # Only of what waits, so that it is small, and walked in the order of the keys. Written out, since
 # a parameter is not known to be this word when the database looks for an index.
-IS_PENDING = sa.text("status = 'pending'")
+IS_PENDING = sa.literal_column("status = 'pending'", sa.Boolean)
 INDEXES = (
     sa.Index(
         "links_waiting",
