@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from crawler.estimate import told
 from crawler.report import RunReport, iso
 from pipelines.errors import SitrepError
 
@@ -88,7 +89,14 @@ class Out:
                 totals = report.totals()
                 counts = ", ".join(f"{totals[k]} {k}" for k in ("new", "changed", "failed"))
                 done = totals["fetched"] + totals["not_modified"] + totals["failed"]
-                progress.update(task, completed=done, counts=counts)
+                lines = [
+                    f"{name}: {told(site.standing)}"
+                    for name, site in report.sites.items()
+                    if site.standing is not None
+                ]
+                progress.update(
+                    task, completed=done, counts=counts, description="\n".join(lines) or what
+                )
 
             yield show
 

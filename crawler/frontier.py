@@ -10,6 +10,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from crawler.discovery.hint_dates import hint_day, hint_time, is_day
+from crawler.discovery.periods import Period, archive_period, path_period
 from crawler.site import Site
 from pipelines.fingerprint import tokens
 from pipelines.model import Hints, Kind, Link
@@ -66,7 +67,7 @@ def decide(
         return Skip("foreign_host")
     if known is None:
         return _decide_new(link, site=site, now=now, dates=dates)
-    if dates is not None and not is_within(link.hints, dates):
+    if dates is not None and not is_within(link, dates, now=now):
         return Skip("out_of_range")
     if known.status == "pending":
         return Ask("pending")
@@ -78,10 +79,10 @@ def decide(
 
 
 def _decide_new(link: Link, *, site: Site, now: datetime, dates: Dates | None) -> Ask | Skip:
-    if not is_article(link, site=site):
+    if not is_article(link, site=site) or is_date_archive(link, site=site):
         return Skip("not_article")
     if dates is not None:
-        return Ask("new") if is_within(link.hints, dates) else Skip("out_of_range")
+        return Ask("new") if is_within(link, dates, now=now) else Skip("out_of_range")
     return Skip("too_old") if _is_too_old(link.hints, site.max_age, now) else Ask("new")
 
 
@@ -101,6 +102,7 @@ _NEVER = frozenset(
      }
 )  # fmt: skip
 _STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "sid", "newsid", "article", "story"})
+_FURTHER_PAGE = re.compile(r"/page/\d{1,5}/?$")
 _DATED = re.compile(r"/(?:19|20)\d{2}/\d{1,2}/(?:\d{1,2}/)?([^/]*[^\W\d_][^/]*)/?$")
 # What a dated path ends in where it is a calendar's, or an archive's: no slug.
 _VIEWS = frozenset({"list", "month", "week", "day", "today", "agenda", "map", "photo", "events"})
@@ -118,6 +120,19 @@ def is_article(link: Link, *, site: Site) -> bool:
     if site.article_url:
         return matches_article_url(link.url, site=site)
     return link.kind == Kind.WORDPRESS or has_article_shape(link.url)
+
+
+def is_date_archive(link: Link, *, site: Site) -> bool:
+    """Tell whether a link on a page leads to what was published in a month, a day or a year.
+
+    Its further pages count as it does. Many an `article_url` fits them too; but a year may end the
+    address of an article.
+    """
+    first = _FURTHER_PAGE.sub("/", link.url)
+    period = archive_period(first) if link.kind == Kind.LISTING else None
+    if period is None or not site.owns(link.url):
+        return False
+    return (period.last - period.first).days < 31 or not is_article(link, site=site)
 
 
 def matches_article_url(url: str, *, site: Site) -> bool:
@@ -181,25 +196,46 @@ def _is_too_old(hints: Hints, max_age: timedelta | None, now: datetime) -> bool:
     return max_age is not None and listed is not None and now - listed > max_age
 
 
-def is_within(hints: Hints, dates: Dates) -> bool:
+def is_within(link: Link, dates: Dates, *, now: datetime) -> bool:
     """Tell whether a link may be of the days asked for, both included; without a date it may.
 
     Of a date of change only the beginning of the range can be read: what last changed before it
     was published before it too, what changed after the end may be from within.
     """
-    first, last = dates
-    published = _day(hints.date_published)
-    changed = published or _day(hints.date_modified)
-    if first is not None and changed is not None and changed < first:
+    published = _published(link, now=now)
+    if published is not None and not published.meets(*dates):
         return False
-    return last is None or published is None or published <= last
+    first, changed = dates[0], _day(link.hints.date_modified)
+    is_dated = _said_published(link.hints, now=now) is not None
+    return is_dated or first is None or changed is None or changed >= first
 
 
-def is_behind(links: Sequence[Link], dates: Dates) -> bool:
+def is_ahead(hints: Hints, *, now: datetime) -> bool:
+    """Tell whether a link is said to be published in the future: that date says nothing."""
+    day = _day(hints.date_published)
+    return day is not None and day > (now + AHEAD).date()
+
+
+def is_behind(links: Sequence[Link], dates: Dates, *, now: datetime) -> bool:
     """Tell whether a page of links, newest first, lies wholly before the days asked for."""
     first, _ = dates
-    days = [_day(link.hints.date_published or link.hints.date_modified) for link in links]
-    return first is not None and bool(days) and all(day is not None and day < first for day in days)
+    ends = [_latest(link, now=now) for link in links]
+    return first is not None and bool(ends) and all(end is not None and end < first for end in ends)
+
+
+def _latest(link: Link, *, now: datetime) -> date | None:
+    published = _published(link, now=now)
+    return published.last if published else _day(link.hints.date_modified)
+
+
+def _published(link: Link, *, now: datetime) -> Period | None:
+    """Return the day that a link was published by what is said of it, else as its path has it."""
+    said = _said_published(link.hints, now=now)
+    return Period(said, said) if said is not None else path_period(link.url)
+
+
+def _said_published(hints: Hints, *, now: datetime) -> date | None:
+    return None if is_ahead(hints, now=now) else _day(hints.date_published)
 
 
 def _day(raw: str | None) -> date | None:

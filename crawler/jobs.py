@@ -228,12 +228,12 @@ class _Watch:
             raise CloseSpider(INTERRUPTION)
 
     def idle(self, spider: NewsSpider) -> None:
-        """All that is new was asked for: now for what is to be looked at again."""
+        """Nothing is on its way: now for what else there is to ask."""
         engine: Any = self._crawler.engine if self._crawler else None
         if self._is_interrupted or self._run.fatal is not None:
             return
         try:
-            requests = list(spider.revisits())
+            requests = list(spider.more())
         except SitrepError as error:
             self._run.stop(error)
             return
@@ -246,6 +246,8 @@ class _Watch:
         self._tell_of_sleep()
         try:
             await self._run.end()
+            if isinstance(spider := self._crawler and self._crawler.spider, NewsSpider):
+                spider.end()
         except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it
             self.error = self.error or error
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from typing import NamedTuple
 
 from crawler.addresses import key_of
-from crawler.frontier import Ask, Known, Skip, decide, is_within
+from crawler.frontier import MAX_ATTEMPTS, Ask, Known, Skip, decide, is_within
+from crawler.key_notes import KeyNotes
 from crawler.report import SiteReport
 from crawler.run import Source
 from crawler.site import Site
@@ -17,11 +19,22 @@ from pipelines.model import Capture, Link
 from pipelines.sessions import session_marks
 from pipelines.state_tables import LinkState, LinkStatus, Listed, attempts_after
 
+# So many links are looked up, decided on and put down together.
+AT_ONCE = 1_000
 # Reasons that mean: no link to an article of this site at all.
 NO_ARTICLE = frozenset({"not_article", "foreign_host"})
 _OF_SESSIONS = (
     "gives one story an address for each reader (`{name}=`); what is known by another is not asked"
 )
+
+
+class _Wanted(NamedTuple):
+    """A link that is asked for: why, and what is on record of it, before and after."""
+
+    key: str
+    reason: str
+    before: LinkState | None
+    after: LinkState
 
 
 class LinkQueue:
@@ -49,10 +62,9 @@ class LinkQueue:
         self.would_ask: list[tuple[str, str]] = []
         self._asked: set[str] = set()
         self._refused_by_limit: set[str] = set()
-        # A link may be skipped as one source has it and asked for as another does.
-        self._skipped: dict[str, str] = {}
-        self._seen: set[str] = set()
-        self._met: set[str] = set()
+        # Of each link seen, why it was skipped; as another source has it, it may be asked for.
+        self._seen = KeyNotes()
+        self._met: set[str] = set()  # for the revisits, which a backfill has none of
         # The links of the last listing that nobody had listed before.
         self.new: list[Link] = []
 
@@ -62,11 +74,10 @@ class LinkQueue:
         A backfill leaves those of other days waiting.
         """
         for state in self._ledger.state.pending_links(self._site.name):
-            if self._dates is not None and not is_within(state.link.hints, self._dates):
-                continue
-            if self._take(state.url_key):
-                self.would_ask.append((state.link.url, "pending"))
-                if not self._is_dry:
+            if self._is_of_the_days(state.link) and self._take(state.url_key):
+                if self._is_dry:
+                    self.would_ask.append((state.link.url, "pending"))
+                else:
                     yield state.link
 
     def choose(
@@ -74,32 +85,22 @@ class LinkQueue:
     ) -> Iterator[Link]:
         """Yield those of `links` that are asked for; count the others by reason."""
         self.new = []
-        keyed = {link.url: key for link in links if (key := self._key(link)) is not None}
-        known = self._ledger.links(self._site.name, set(keyed.values()))
         chosen: list[Link] = []
         changed: dict[str, LinkState] = {}
-        for link in links:
-            key = keyed.get(link.url)
-            if key is None:
-                report.skipped["bad_url"] += 1
-                continue
-            before = changed.get(key) or known.get(key)
-            reason = self._wants(link, key, before, report)
-            wanted = reason is not None
-            if wanted and source is not None:
+        for key, reason, before, after in self._wanted(links, report, changed):
+            if source is not None:
                 source.asked.add(key)
-            if wanted and before is None:
-                self.new.append(link)
-            after = self._record(link, key, before, wanted=wanted)
-            if after is not None and after != before:
-                changed[key] = after
-            if wanted and key not in self._asked:
-                if self._take(key):
-                    self.would_ask.append((link.url, reason or ""))
-                    chosen.append(after.link if after else link)
-                elif key not in self._refused_by_limit:
-                    self._refused_by_limit.add(key)
-                    report.skipped["limit"] += 1
+            if before is None:
+                self.new.append(after.link)
+            if key in self._asked:
+                continue
+            if self._take(key):
+                chosen.append(after.link)
+                if self._is_dry:
+                    self.would_ask.append((after.link.url, reason))
+            elif key not in self._refused_by_limit:
+                self._refused_by_limit.add(key)
+                report.skipped["limit"] += 1
         if self._is_dry:
             sampled = chosen[: self._samples]
             self._samples -= len(sampled)
@@ -107,6 +108,52 @@ class LinkQueue:
             return
         self._ledger.put_links(changed.values())
         yield from chosen
+
+    def put_down(self, links: Sequence[Link], report: SiteReport) -> Iterator[int]:
+        """Put down those of `links` that are asked for, some at a time; yield how many are new.
+
+        They are handed out from the state, where any number of them can wait.
+        """
+        for start in range(0, len(links), AT_ONCE):
+            changed: dict[str, LinkState] = {}
+            wanted = list(self._wanted(links[start : start + AT_ONCE], report, changed))
+            self._ledger.put_links(changed.values())
+            yield sum(one.before is None or one.before.status != "pending" for one in wanted)
+
+    def is_waiting(self, state: LinkState) -> bool:
+        """Tell whether a link that waits in the state is for this run to ask."""
+        known = self._ledger.fresh_link(self._site.name, state.url_key)
+        return (known is None or is_left(known)) and self._is_of_the_days(state.link)
+
+    def is_left(self, link: Link) -> bool:
+        """Tell whether a link is still to be asked for, in this run or another."""
+        known = self._ledger.link(self._site.name, key_of(link.url, self._site))
+        return known is not None and is_left(known)
+
+    def _is_of_the_days(self, link: Link) -> bool:
+        return self._dates is None or is_within(link, self._dates, now=self._now)
+
+    def _wanted(
+        self, links: Sequence[Link], report: SiteReport, changed: dict[str, LinkState]
+    ) -> Iterator[_Wanted]:
+        """Yield those that are asked for, and count the others by reason.
+
+        `changed` takes, by key, what is to be put down.
+        """
+        keyed = {link.url: key for link in links if (key := self._key(link)) is not None}
+        known = self._ledger.links(self._site.name, set(keyed.values()))
+        for link in links:
+            key = keyed.get(link.url)
+            if key is None:
+                report.skipped["bad_url"] += 1
+                continue
+            before = changed.get(key) or known.get(key)
+            reason = self._wants(link, key, before, report)
+            after = self._record(link, key, before, wanted=reason is not None)
+            if after is not None and after != before:
+                changed[key] = after
+            if after is not None and reason is not None:
+                yield _Wanted(key, reason, before, after)
 
     def revisits(self, url_keys: Iterable[str]) -> Iterator[Link]:
         """Yield the links of stories to be looked at again, but for those met in this run."""
@@ -122,7 +169,7 @@ class LinkQueue:
         """Put down what became of a link; it lasts when the batch of its capture is committed."""
         if self._is_dry:
             return
-        if capture is not None and capture.article_id is not None:
+        if self._dates is None and capture is not None and capture.article_id is not None:
             self._met.add(capture.article_id)
         key = key_of(link.url, self._site)
         before = self._ledger.link(self._site.name, key) or self._new(link, key)
@@ -149,21 +196,18 @@ class LinkQueue:
             report.warn(link.found_at, _OF_SESSIONS.format(name=name))
             decision = Skip("session")
         is_article = not (isinstance(decision, Skip) and decision.reason in NO_ARTICLE)
-        if key in self._seen:
-            if isinstance(decision, Skip):
-                return None
-            if skipped := self._skipped.pop(key, None):
-                report.skipped[skipped] -= 1
-            return decision.reason
-        if is_article:
-            self._seen.add(key)
+        seen = self._seen.get(key)
+        if seen is not None and isinstance(decision, Skip):
+            return None
+        if seen:  # as another source has it, it was skipped
+            report.skipped[seen] -= 1
+        if is_article and seen is None:
             report.counts["discovered"] += 1
         if isinstance(decision, Skip):
             report.skipped[decision.reason] += 1
-            if is_article:
-                self._skipped[key] = decision.reason
-            return None
-        return decision.reason
+        if is_article and seen != "":
+            self._seen.put(key, decision.reason if isinstance(decision, Skip) else "")
+        return None if isinstance(decision, Skip) else decision.reason
 
     def _session_in(self, key: str) -> str | None:
         """Return the parameter of a new address that was shown to be a session id there.
@@ -215,6 +259,12 @@ class LinkQueue:
             return key_of(link.url, self._site)
         except ValueError:
             return None
+
+
+def is_left(state: LinkState) -> bool:
+    """Tell whether a link waits for its first answer, or for one of use."""
+    is_tried_again = state.status == "failed" and state.attempts < MAX_ATTEMPTS
+    return state.status == "pending" or is_tried_again
 
 
 def _known(state: LinkState | None, link: Link) -> Known | None:

@@ -28,7 +28,10 @@ def oddities(kind: Kind, links: Sequence[Link], *, site: Site, now: datetime) ->
         )
     future = [at for link in links if (at := _latest(link)) is not None and at > now + AHEAD]
     if future:
-        yield f"{len(future)} of {len(links)} links are dated in the future, up to {max(future):%F}"
+        yield (
+            f"{len(future)} of {len(links)} links are dated in the future, up to"
+            f" {max(future):%F}, which says nothing: a backfill asks for them whatever its days"
+        )
     if kind is Kind.FEED and len(links) > MOST_LINKS_OF_A_FEED:
         yield f"lists {len(links)} links, which is a lot for a feed; all are taken, in their turn"
 

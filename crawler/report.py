@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from crawler.estimate import Standing
 from pipelines.schema import COUNTS
 
 # A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
@@ -37,6 +38,7 @@ class SiteReport:
     pointers: int = 0
     revisits: int = 0
     is_unreadable: bool = False  # its site file is wrong
+    standing: Standing | None = None  # of a backfill
 
     def error(self, url: str, error: str) -> None:
         self.errors.append({"url": url, "error": error})
@@ -65,6 +67,7 @@ class SiteReport:
             "skipped": {reason: n for reason, n in sorted(self.skipped.items()) if n},
             "errors": self.errors,
             "warnings": self.warnings,
+            **({"backfill": self.standing.as_json()} if self.standing else {}),
         }
 
 

@@ -158,10 +158,14 @@ class Ledger:
         )
 
     def link(self, site: str, url_key: str) -> LinkState | None:
+        return self.fresh_link(site, url_key) or self.state.link(site, url_key)
+
+    def fresh_link(self, site: str, url_key: str) -> LinkState | None:
+        """Return a link as a batch that is still to come has it."""
         for pending in reversed(self._pending.values()):
             if found := pending.links.get((site, url_key)):
                 return found
-        return self.state.link(site, url_key)
+        return None
 
     def links(self, site: str, url_keys: Collection[str]) -> dict[str, LinkState]:
         """Return what is known of many addresses, by key."""

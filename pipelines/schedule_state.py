@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipelines.backfill_tables import backfill_sources
 from pipelines.schedule_tables import SourceState, TurnState, Visited, sources, turns
 from pipelines.state import State
 from pipelines.state_tables import articles, fitted, links
@@ -83,6 +84,10 @@ def visited(
 
 
 def has_pending(state: State, site: str) -> bool:
-    """Tell whether links of a site were found that nobody has asked for yet."""
+    """Tell whether links of a site were found that nobody has asked for yet.
+
+    Beside a backfill that is not yet done they are not looked for: a crawl takes them along.
+    """
     query = sa.select(links.c.url_key).where(links.c.site == site, links.c.status == "pending")
-    return bool(state.select(query.limit(1)))
+    begun = sa.select(backfill_sources.c.n).where(backfill_sources.c.site == site)
+    return not state.select(begun.limit(1)) and bool(state.select(query.limit(1)))

@@ -1,7 +1,8 @@
 """The state database: an index over the lake, so that nothing is asked for or stored twice.
 
 SQLAlchemy Core over SQLite by default, PostgreSQL by URL. What a table holds can be made again from
-`captures`, `revisions` and the archive; but for `hosts`, of which whatever is lost is asked again.
+`captures`, `revisions` and the archive; but for `hosts` and `backfill_sources`, of which whatever
+is lost is asked again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from pipelines import schedule_tables
+from pipelines import backfill_tables, schedule_tables
 from pipelines import state_tables as tables
 from pipelines.errors import StateError
 from pipelines.host_state import HostState, hosts
@@ -89,7 +90,8 @@ class State:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
             tables.upgrade(connection)
-            for index in schedule_tables.INDEXES:  # of tables that may have been there before them
+            # Of tables that may have been there before them.
+            for index in (*schedule_tables.INDEXES, *backfill_tables.INDEXES):
                 index.create(connection, checkfirst=True)
         found = self.note("schema_version")
         if found is None:
@@ -122,6 +124,7 @@ class State:
                 tables.sites,
                 schedule_tables.sources,
                 schedule_tables.turns,
+                backfill_tables.backfill_sources,
             ):
                 transaction.empty(table)
             transaction.drop_level()
@@ -208,10 +211,16 @@ class State:
         return found
 
     def pending_links(self, site: str) -> list[LinkState]:
-        """Return the links found and not yet asked for, oldest first."""
+        """Return the links found and not yet asked for, oldest first.
+
+        Those of a backfill that is not yet done are left to it: there may be a million.
+        """
+        sources = backfill_tables.backfill_sources.c
+        of_a_backfill = sa.select(sources.url_key).where(sources.site == site)
         query = (
             sa.select(tables.links)
             .where(tables.links.c.site == site, tables.links.c.status == "pending")
+            .where(tables.links.c.found_at.not_in(of_a_backfill))
             .order_by(tables.links.c.first_seen)
         )
         return [link_state(row) for row in self.select(query)]

@@ -298,7 +298,7 @@ def response_row(state: ResponseState) -> dict[str, Any]:
     return data | asdict(state.location) | {"url": fitted(state.url)}
 
 
-def response_state(row: sa.RowMapping) -> ResponseState:
+def response_state(row: sa.RowMapping | dict[str, Any]) -> ResponseState:
     data = dict(row)
     location = RecordLocation(**{key: data.pop(key) for key in _LOCATION})
     return ResponseState(location=location, **data)

@@ -72,8 +72,7 @@ class Transaction:
 
     def put_note_once(self, key: str, value: str) -> None:
         """Put a value down, unless there is one."""
-        statement = self._insert(tables.meta).on_conflict_do_nothing(index_elements=["key"])
-        self._connection.execute(statement, {"key": key, "value": value})
+        self.put_new(tables.meta, [{"key": key, "value": value}])
 
     def put_site(self, site: SiteState) -> None:
         self.put(tables.sites, [asdict(site)])
@@ -86,6 +85,16 @@ class Transaction:
 
     def delete(self, table: sa.Table, which: sa.ColumnElement[bool]) -> None:
         self._connection.execute(sa.delete(table).where(which))
+
+    def update(self, table: sa.Table, which: sa.ColumnElement[bool], **values: Any) -> None:
+        self._connection.execute(sa.update(table).where(which).values(**values))
+
+    def put_new(self, table: sa.Table, rows: Collection[Mapping[str, Any]]) -> None:
+        """Put rows down, but for those whose key is there."""
+        if rows:
+            keys = [column.name for column in table.primary_key.columns]
+            statement = self._insert(table).on_conflict_do_nothing(index_elements=keys)
+            self._connection.execute(statement, [dict(row) for row in rows])
 
     def scalar(self, query: sa.Select[Any]) -> Any:
         return self._connection.execute(query).scalar()

@@ -143,7 +143,8 @@ def test_a_bomb_of_entities_is_told_and_does_not_go_off(traps):
 
 
 def test_dates_in_the_future_are_told_and_not_believed(traps):
-    assert traps.said("/future") == ["1 of 2 links are dated in the future, up to 2032-01-01"]
+    (said,) = traps.said("/future")
+    assert said.startswith("1 of 2 links are dated in the future, up to 2032-01-01")
     rows = traps.user.rows("SELECT url, date_published FROM articles")
     [when] = [row["date_published"] for row in rows if row["url"].endswith(at(10))]
     assert when.startswith("2026-03-11")

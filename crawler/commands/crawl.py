@@ -11,6 +11,7 @@ import click
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.console import Out
+from crawler.estimate import told
 from crawler.report import RunReport
 from crawler.settings import Settings
 from crawler.site import Site
@@ -60,6 +61,7 @@ def crawl(
     report = done.report.as_json()
     context.out.result(report)
     tell(context.out, report)
+    _tell_backfills(context.out, done.report)
     context.out.say(f"run {done.report.run_id}, lake {context.settings.lake}")
     return done.report.exit_status
 
@@ -131,6 +133,13 @@ def _tell_preview(context: Context, done: jobs.Crawled, wrong: Mapping[str, Site
         for warning in one["warnings"]:
             context.out.say(f"  odd       {warning['url']}: {warning['warning']}")
     return done.report.exit_status
+
+
+def _tell_backfills(out: Out, report: RunReport) -> None:
+    for name, site in report.sites.items():
+        if (standing := site.standing) is not None:
+            go_on = "" if standing.is_done else "; the same command goes on with it"
+            out.say(f"{name}: {told(standing)}{go_on}")
 
 
 _COLUMNS = {

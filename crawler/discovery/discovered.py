@@ -17,12 +17,14 @@ class Discovered:
     """Links in document order, absolute, each address once.
 
     `children` belong to this address and are always followed; `next_pages` only by a backfill.
-    `wish` is how long a feed itself asks to be left alone, `hub` the WebSub hub that it names.
+    `lastmods` has when a child last changed, as it is printed. `wish` is how long a feed asks
+    to be left alone, `hub` the WebSub hub that it names.
     """
 
     links: tuple[Link, ...] = ()
     children: tuple[str, ...] = ()
     next_pages: tuple[str, ...] = ()
+    lastmods: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     wish: timedelta | None = None
     hub: str | None = None

@@ -54,13 +54,18 @@ def _is_web(line: str) -> bool:
 
 
 def _read_index(doc: Document, source: Source) -> Discovered:
-    found: list[str | None] = [
-        absolute(text_of(_child(one, "loc")), source.url) for one in entries(doc)
+    found = [
+        (absolute(text_of(_child(one, "loc")), source.url), text_of(_child(one, "lastmod")))
+        for one in entries(doc)
     ]
-    addresses = [one for one in found if one]
+    addresses = [one for one, _ in found if one]
     children = followable(addresses, source)
     foreign = len(set(addresses) - {source.url}) - len(children)
-    return Discovered(children=children, warnings=tuple(_warnings(doc, len(found), foreign)))
+    return Discovered(
+        children=children,
+        lastmods={one: changed for one, changed in found if one and changed},
+        warnings=tuple(_warnings(doc, len(found), foreign)),
+    )
 
 
 def _read_urls(doc: Document, source: Source) -> Discovered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -13,30 +13,29 @@ from scrapy import Request
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
+from crawler.backfill import Backfill
 from crawler.discovery import Discovered, discover
 from crawler.discovery.wordpress import posts_url
 from crawler.fetch_errors import describe
-from crawler.frontier import Dates, is_article, is_behind
+from crawler.frontier import Dates
 from crawler.ingest import Outcome
 from crawler.link_queue import LinkQueue
 from crawler.oddities import is_unfollowed, oddities
 from crawler.refusals import INTERRUPTED, RESTING, NotAskedError
-from crawler.report import SiteReport
 from crawler.run import Run
 from crawler.site import Site
 from crawler.timetable import Timetable, sources_in
+from crawler.trails import MOST_DEPTH, MOST_PAGES, Trail, Trails
 from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
 from pipelines.state_tables import LinkStatus, link_status
 
 logger = logging.getLogger(__name__)
 
-# A backfill follows this many pages of one feed or listing at most, and indexes this deep: the
-# protocol knows indexes of sitemaps, not of indexes, and a server that invents them has no end.
-MOST_PAGES = 1000
-MOST_DEPTH = 5
 # How a site says that there is no such further page: WordPress' feeds 404, its posts 400.
 NO_FURTHER_PAGE = frozenset({400, 404, 410})
+# Answers below 500 that are of the moment: asked again, a source may be there.
+ASK_AGAIN = frozenset({304, 408, 425, 429})
 # Sources go before articles, so that an article is read with all that is said of it.
 SOURCE_PRIORITY = 10
 
@@ -55,18 +54,6 @@ class Plan:
     samples: int = 0  # articles that a dry run reads all the same
 
 
-@dataclass(slots=True)
-class Trail:
-    """How a source was come to: from `root` in the site file, `pages` on, and the links on them."""
-
-    root: str
-    pages: int = 0
-    seen: set[str] = field(default_factory=set)
-
-    def next(self) -> Trail:
-        return Trail(root=self.root, pages=self.pages + 1, seen=self.seen)
-
-
 class NewsSpider(scrapy.Spider):
     name = "news"
 
@@ -77,6 +64,7 @@ class NewsSpider(scrapy.Spider):
         self.on_progress = on_progress
         self.outcomes: dict[str, Outcome | str] = {}
         self._asked_sources: set[tuple[str, str]] = set()
+        self._trails = Trails(dates=plan.dates, now=run.report.started_at)
         run.ingest.ask = self._ask
         run.ingest.reader.go_on = self._go_on
         run.on_stop = self._stop
@@ -94,6 +82,18 @@ class NewsSpider(scrapy.Spider):
         }
         run.is_poll = not plan.urls and plan.dates is None
         now = run.report.started_at
+        self.backfills = {
+            site.name: Backfill(
+                site,
+                self.queues[site.name],
+                run,
+                trails=self._trails,
+                dates=plan.dates,
+                limit=plan.limit,
+            )
+            for site in plan.sites
+            if plan.dates is not None and not plan.urls and not plan.is_dry
+        }
         self.timetables = {
             site.name: Timetable(run.state, site, now=now) for site in plan.sites if run.is_poll
         }
@@ -105,16 +105,19 @@ class NewsSpider(scrapy.Spider):
         for site in self.plan.sites:
             if self.plan.urls:
                 continue
-            for request in self._first_requests(site):
+            if (backfill := self.backfills.get(site.name)) is not None:
+                await backfill.begin(self._sources_of(site))
+            first = self._first_requests(site) if backfill is None else self._handed_out(site)
+            for request in first:
                 yield request
 
     def _first_requests(self, site: Site) -> Iterator[Request]:
         for kind, url in self._sources_of(site):
-            yield from self._source_requests([url], kind, site, trail=Trail(root=url))
+            yield from self._source_requests([(url, Trail(root=url))], kind, site)
         for link in self.queues[site.name].waiting():
             yield self._article_request(link, site)
 
-    def revisits(self) -> Iterator[Request]:
+    def _revisits(self) -> Iterator[Request]:
         """Yield the stories whose age wants a look, once all that is new was asked for."""
         for site in self.plan.sites:
             if (timetable := self.timetables.pop(site.name, None)) is None:
@@ -128,21 +131,73 @@ class NewsSpider(scrapy.Spider):
             is_posts = kind is Kind.WORDPRESS
             yield kind, _posts_of(site, self.plan.dates) if is_posts else url
 
+    # A backfill: what is asked comes out of the state, some at a time
+
+    def _handed_out(self, site: Site) -> Iterator[Request]:
+        if self.run.fatal is not None or self.run.report.is_interrupted:
+            return
+        backfill = self.backfills[site.name]
+        for source in backfill.take_sources():
+            trail = Trail(root=source.root, pages=source.pages)
+            request = self._source_request(source.url, Kind(source.kind), site, trail=trail)
+            request.meta["backfill_source"] = source
+            yield request
+        for link in backfill.take_links():
+            yield self._article_request(link, site)
+
+    def more(self) -> Iterator[Request]:
+        """Yield what is to be asked when nothing is on its way."""
+        for site in self.plan.sites:
+            if site.name in self.backfills:
+                yield from self._handed_out(site)
+        yield from self._revisits()
+
+    def _done(self, request: Request) -> None:
+        """A request came to its end: a backfill asks on."""
+        site, now = request.meta["site"], self.run.clock()
+        if (backfill := self.backfills.get(site.name)) is None:
+            return
+        try:
+            if request.meta["kind"] is Kind.ARTICLE:
+                backfill.story_done(request.meta["link"], now)
+            else:
+                backfill.source_done(now)
+            for one in self._handed_out(site):
+                self.crawler.engine.crawl(one)
+        except StateError as error:
+            self.run.stop(error)
+        backfill.tell(now, delay_seconds=self._delay_of(site))
+        self.on_progress()
+
+    def _delay_of(self, site: Site) -> float:
+        """Return the seconds between two requests: robots.txt may ask for more than the file."""
+        slot = self.crawler.engine.downloader.slots.get(site.name)
+        return float(slot.delay) if slot is not None else site.delay.total_seconds()
+
+    def end(self) -> None:
+        """Forget the backfills that are done, once all that they gave is committed."""
+        for site in self.plan.sites:
+            if (backfill := self.backfills.get(site.name)) is not None:
+                backfill.end()
+                backfill.tell(self.run.clock(), delay_seconds=self._delay_of(site))
+
     # Sources
 
     def _source_requests(
-        self, urls: Iterable[str], kind: Kind, site: Site, *, trail: Trail
+        self, urls: Iterable[tuple[str, Trail]], kind: Kind, site: Site
     ) -> Iterator[Request]:
-        for url in urls:
-            if (site.name, url) in self._asked_sources or not self._is_wanted(url, site):
-                continue
-            self._asked_sources.add((site.name, url))
-            self.run.report.site(site.name).sources_asked += 1
-            request = self._request(
-                url, kind, site, callback=self.source, errback=self.source_failed, conditional=True
-            )
-            request.meta["trail"] = trail
-            yield request
+        for url, trail in urls:
+            if (site.name, url) not in self._asked_sources and self._is_wanted(url, site):
+                self._asked_sources.add((site.name, url))
+                yield self._source_request(url, kind, site, trail=trail)
+
+    def _source_request(self, url: str, kind: Kind, site: Site, *, trail: Trail) -> Request:
+        self.run.report.site(site.name).sources_asked += 1
+        request = self._request(
+            url, kind, site, callback=self.source, errback=self.source_failed, conditional=True
+        )
+        request.meta["trail"] = trail
+        return request
 
     def _is_wanted(self, url: str, site: Site) -> bool:
         timetable = self.timetables.get(site.name)
@@ -151,17 +206,23 @@ class NewsSpider(scrapy.Spider):
     async def source(self, response: Response) -> AsyncIterator[Request]:
         """Read a feed, sitemap, listing or wp-json page, and ask for what it lists."""
         try:
-            for request in self._listed(response):
+            async for request in self._listed(response):
                 yield request
         except (LakeError, StateError) as error:
             self.run.stop(error)
+        finally:
+            self._done(_request_of(response))
 
-    def _listed(self, response: Response) -> Iterator[Request]:
+    async def _listed(self, response: Response) -> AsyncIterator[Request]:
         page, site = response.meta["page"], response.meta["site"]
         report, trail = self.run.report.site(site.name), response.meta["trail"]
+        backfill = self.backfills.get(site.name)
+        of: Any = response.meta.get("backfill_source")
         if trail.pages and page.status in NO_FURTHER_PAGE and page.kind is not Kind.SITEMAP:
             report.sources_asked -= 1
             self.run.settle(page, Verdict.DISCOVERY)
+            if backfill is not None:
+                backfill.read(of)
             return
         try:
             full, verdict = self._full_source(page)
@@ -173,43 +234,35 @@ class NewsSpider(scrapy.Spider):
             reason = "discovery" if page.status in {200, 304} else f"http_{page.status}"
             if not page.is_redirect:  # a redirect has its verdict as one
                 self.run.settle(page, f"{Verdict.FAILED}:{reason}")
+            if backfill is not None:
+                backfill.failed(of, for_good=page.status < 500 and page.status not in ASK_AGAIN)
             return
         self.run.settle(page, verdict)
-        odd = oddities(page.kind, found.links, site=site, now=self.run.report.started_at)
-        most = MOST_DEPTH if page.kind is Kind.SITEMAP else MOST_PAGES
-        is_end = trail.pages >= most and is_unfollowed(found, is_backfill=bool(self.plan.dates))
-        end = (
-            [f"leads on beyond {most} from {trail.root}: no further is followed"] if is_end else []
-        )
-        for warning in (*found.warnings, *odd, *end):
-            self._warn(report, page.requested_url, warning)
+        for warning in self._odd(found, page, site, trail):
+            if report.warn(page.requested_url, warning):
+                logger.warning("%s: %s", page.requested_url, warning)
+        report.pointers += bool(found.children and not found.links)
+        if backfill is not None:
+            await backfill.take_in(of, found)
+            return
         record = self.run.source(page)
         for link in self.queues[site.name].choose(found.links, report, record):
             yield self._article_request(link, site)
         # With the headers of an answer 304, which says anew how long it stays as it is.
         new = self.queues[site.name].new
         self.run.polls.answered(full, found, new=new, root=trail.root)
-        report.pointers += bool(found.children and not found.links)
-        further = self._further(found, page.kind, site, trail)
-        yield from self._source_requests(further, page.kind, site, trail=trail.next())
+        at, kind = page.requested_url, page.kind
+        further = self._trails.further(found, at=at, kind=kind, site=site, trail=trail)
+        for request in self._source_requests(further, kind, site):
+            yield request
 
-    def _warn(self, report: SiteReport, url: str, warning: str) -> None:
-        if report.warn(url, warning):
-            logger.warning("%s: %s", url, warning)
-
-    def _further(self, found: Discovered, kind: Kind, site: Site, trail: Trail) -> Iterator[str]:
-        """Yield the sources that `found` leads to; pages end where one brings nothing new."""
-        if kind is Kind.SITEMAP:
-            yield from found.children if trail.pages < MOST_DEPTH else ()
-            return
-        # The pager's own links are new on every page.
-        articles = [link for link in found.links if is_article(link, site=site)]
-        fresh = {link.url for link in articles} - trail.seen
-        trail.seen |= fresh
-        if fresh and trail.pages < MOST_PAGES:
-            yield from found.children
-            if self.plan.dates is not None and not is_behind(articles, self.plan.dates):
-                yield from found.next_pages
+    def _odd(self, found: Discovered, page: Page, site: Site, trail: Trail) -> Iterator[str]:
+        yield from found.warnings
+        yield from oddities(page.kind, found.links, site=site, now=self.run.report.started_at)
+        most = MOST_DEPTH if page.kind is Kind.SITEMAP else MOST_PAGES
+        is_unread = is_unfollowed(found, is_backfill=self.plan.dates is not None)
+        if is_unread and trail.pages >= most:
+            yield f"leads on beyond {most} from {trail.root}: no further is followed"
 
     def _full_source(self, page: Page) -> tuple[Page, str]:
         if page.status == 304:
@@ -226,7 +279,8 @@ class NewsSpider(scrapy.Spider):
     async def source_failed(self, failure: Failure) -> None:
         request, cause = _request_and_cause(failure)
         report = self.run.report.site(request.meta["site"].name)
-        if isinstance(cause, NotAskedError) and cause.reason == INTERRUPTED:
+        refusal = cause if isinstance(cause, NotAskedError) else None
+        if refusal is not None and refusal.reason == INTERRUPTED:
             report.sources_asked -= 1
             return
         report.sources_failed += 1
@@ -237,6 +291,13 @@ class NewsSpider(scrapy.Spider):
         if not (isinstance(cause, NotAskedError) and cause.reason in RESTING):
             self.run.polls.failed(report.site, asked, kind, at=self.run.clock())
         self._settle_earlier(request, reason)
+        if (backfill := self.backfills.get(report.site)) is not None:
+            if refusal is not None and refusal.for_now:
+                backfill.rest(request.url)
+            else:
+                is_refused = refusal is not None
+                backfill.failed(request.meta["backfill_source"], for_good=is_refused)
+        self._done(request)
 
     # Articles
 
@@ -253,6 +314,12 @@ class NewsSpider(scrapy.Spider):
 
     async def article(self, response: Response) -> None:
         """Hand an article page on; what it becomes is not the spider's business."""
+        try:
+            await self._article(response)
+        finally:
+            self._done(_request_of(response))
+
+    async def _article(self, response: Response) -> None:
         page, site = response.meta["page"], response.meta["site"]
         if page.is_redirect:  # a redirect has its verdict as one
             self._count_failure(
@@ -286,6 +353,10 @@ class NewsSpider(scrapy.Spider):
 
     async def article_failed(self, failure: Failure) -> None:
         request, cause = _request_and_cause(failure)
+        self._article_failed(request, cause)
+        self._done(request)
+
+    def _article_failed(self, request: Request, cause: BaseException) -> None:
         reason, error = describe(cause, request.url)
         self._settle_earlier(request, reason)
         if isinstance(cause, NotAskedError) and cause.reason == INTERRUPTED:
@@ -308,6 +379,8 @@ class NewsSpider(scrapy.Spider):
         report.skipped[cause.reason] += 1
         url = request.meta["requested_url"]
         self._keep(url, str(cause))
+        if status is None and (backfill := self.backfills.get(report.site)) is not None:
+            backfill.rest(url)
         if status is not None:
             self._close_link(request, status, None)
         elif not any(one["error"] == str(cause) for one in report.errors):

@@ -112,13 +112,37 @@ def test_a_link_is_too_old_by_the_date_that_it_carries(
         ({"date_modified": "2024-04-30"}, Skip("out_of_range")),
         ({"date_modified": "2025-01-01"}, Ask("new")),
         ({}, Ask("new")),
+        ({"date_published": "2099-01-01"}, Ask("new")),
     ],
 )
 def test_a_backfill_takes_its_days_whatever_their_age(
     hints: dict[str, str], decision: Ask | Skip
 ) -> None:
     days = (date(2024, 5, 1), date(2024, 5, 31))
-    assert decided(a_link(**hints), dates=days) == decision
+    link = a_link("https://gazette.example/news/refit-begins/", **hints)
+    assert decided(link, site=a_site(article_url="/news/"), dates=days) == decision
+
+
+@pytest.mark.parametrize(
+    ("path", "hints", "decision"),
+    [
+        ("/2024/05/31/refit-begins/", {}, Ask("new")),
+        ("/2024/05/refit-begins/", {"date_modified": "2025-01-01"}, Ask("new")),
+        ("/2024/06/01/refit-begins/", {}, Skip("out_of_range")),
+        ("/2024/06/refit-begins/", {"date_modified": "2025-01-01"}, Skip("out_of_range")),
+        ("/2024/04/30-ships-refitted/", {}, Skip("out_of_range")),
+        ("/news/2024-06-01-refit-begins/", {}, Skip("out_of_range")),
+        ("/2024/06/refit-begins/", {"date_published": "2024-05-31"}, Ask("new")),
+        ("/2024/06/refit-begins/", {"date_published": "2099-01-01"}, Skip("out_of_range")),
+        ("/2024/refit-begins/", {}, Ask("new")),
+    ],
+)
+def test_where_nothing_else_is_said_a_backfill_goes_by_the_date_in_the_path(
+    path: str, hints: dict[str, str], decision: Ask | Skip
+) -> None:
+    days = (date(2024, 5, 1), date(2024, 5, 31))
+    link = a_link(f"https://gazette.example{path}", **hints)
+    assert decided(link, site=a_site(article_url="/"), dates=days) == decision
 
 
 def test_what_is_pending_is_asked_for_however_old_it_became() -> None:
