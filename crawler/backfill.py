@@ -17,6 +17,7 @@ from crawler.discovery import Discovered, discover
 from crawler.estimate import Pace, Standing, told
 from crawler.frontier import MAX_ATTEMPTS, Dates
 from crawler.link_queue import LinkQueue
+from crawler.refusals import NotAskedError
 from crawler.run import Run
 from crawler.site import Site
 from crawler.trails import Trail, Trails
@@ -209,6 +210,15 @@ class Backfill:
         put_read(self._state, replace(source, tries=tries, is_read=is_given_up), ())
         self._unread -= is_given_up
 
+    def unanswered(
+        self, source: BackfillSource, refusal: NotAskedError | None, *, url: str
+    ) -> None:
+        """No answer came of a source, whatever the reason; `url` is where its request had come."""
+        if refusal is not None and refusal.for_now:
+            self.rest(url)
+        else:
+            self.failed(source, for_good=refusal is not None)
+
     def source_done(self, now: datetime) -> None:
         """The request of a source has had its answer, or will have none."""
         self._in_line -= 1
@@ -247,6 +257,8 @@ class Backfill:
         """Forget the backfill where it is done: given again, it begins anew."""
         while self._lines and not self._lines[0](self._after_link, 1):  # a limit was the last one
             self._after_link, self._lines = "", self._lines[1:]
+        if self._lines and self._limit == 0:
+            self._report.skipped["limit"] = max(self._left - self._kept, 0)
         is_left = self._lines or self._kept or self._in_line or self._unread
         if self._has_begun and not is_left:
             end_backfill(self._state, self._name, self._days, most_attempts=MAX_ATTEMPTS)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
 from crawler.discovery.wordpress import posts_url
-from crawler.frontier import MAX_ATTEMPTS
+from crawler.frontier import MAX_ATTEMPTS, Dates
 from crawler.manners import host_of, rest_of
 from crawler.rhythm import (
     CLOCK_TOLERANCE,
@@ -36,13 +36,25 @@ HORIZON = timedelta(days=30)
 MOST_TRIES = {"done": 1, "gone": 2, "refused": 2, "failed": MAX_ATTEMPTS}
 
 
-def sources_in(site: Site) -> Iterator[tuple[Kind, str]]:
-    """Yield the sources that a site file names, as a crawl without dates asks them."""
+def sources_in(site: Site, *, dates: Dates | None = None) -> Iterator[tuple[Kind, str]]:
+    """Yield the sources that a site file names, as a crawl asks them; with `dates`, a backfill."""
     yield from ((Kind.FEED, url) for url in site.feeds)
     yield from ((Kind.SITEMAP, url) for url in site.sitemaps)
     yield from ((Kind.LISTING, url) for url in site.listings)
     if site.wordpress:
-        yield Kind.WORDPRESS, posts_url(site.wordpress)
+        yield Kind.WORDPRESS, _posts_of(site, dates or (None, None))
+
+
+def _posts_of(site: Site, dates: Dates) -> str:
+    """Return where WordPress lists its posts; a day more at each end, for the site's own zone."""
+    first, last = dates
+    after = _midnight(first - timedelta(days=1)) if first else None
+    before = _midnight(last + timedelta(days=2)) if last else None
+    return posts_url(site.wordpress, after=after, before=before)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 class Timetable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 
 import scrapy
@@ -15,9 +15,7 @@ from twisted.python.failure import Failure
 
 from crawler.backfill import Backfill
 from crawler.discovery import Discovered, discover
-from crawler.discovery.wordpress import posts_url
 from crawler.fetch_errors import describe
-from crawler.frontier import Dates
 from crawler.ingest import Outcome
 from crawler.link_queue import LinkQueue
 from crawler.oddities import is_unfollowed, oddities
@@ -106,13 +104,13 @@ class NewsSpider(scrapy.Spider):
             if self.plan.urls:
                 continue
             if (backfill := self.backfills.get(site.name)) is not None:
-                await backfill.begin(self._sources_of(site))
+                await backfill.begin(sources_in(site, dates=self.plan.dates))
             first = self._first_requests(site) if backfill is None else self._handed_out(site)
             for request in first:
                 yield request
 
     def _first_requests(self, site: Site) -> Iterator[Request]:
-        for kind, url in self._sources_of(site):
+        for kind, url in sources_in(site, dates=self.plan.dates):
             yield from self._source_requests([(url, Trail(root=url))], kind, site)
         for link in self.queues[site.name].waiting():
             yield self._article_request(link, site)
@@ -125,11 +123,6 @@ class NewsSpider(scrapy.Spider):
             for link in self.queues[site.name].revisits(timetable.revisits()):
                 self.run.report.site(site.name).revisits += 1
                 yield self._article_request(link, site)
-
-    def _sources_of(self, site: Site) -> Iterator[tuple[Kind, str]]:
-        for kind, url in sources_in(site):
-            is_posts = kind is Kind.WORDPRESS
-            yield kind, _posts_of(site, self.plan.dates) if is_posts else url
 
     # A backfill: what is asked comes out of the state, some at a time
 
@@ -292,11 +285,10 @@ class NewsSpider(scrapy.Spider):
             self.run.polls.failed(report.site, asked, kind, at=self.run.clock())
         self._settle_earlier(request, reason)
         if (backfill := self.backfills.get(report.site)) is not None:
-            if refusal is not None and refusal.for_now:
-                backfill.rest(request.url)
-            else:
-                is_refused = refusal is not None
-                backfill.failed(request.meta["backfill_source"], for_good=is_refused)
+            try:
+                backfill.unanswered(request.meta["backfill_source"], refusal, url=request.url)
+            except StateError as stopped:
+                self.run.stop(stopped)
         self._done(request)
 
     # Articles
@@ -529,18 +521,6 @@ class NewsSpider(scrapy.Spider):
 
     def _stop(self) -> None:
         self.crawler.engine.close_spider(self, reason="archive")
-
-
-def _posts_of(site: Site, dates: Dates | None) -> str:
-    """Return where WordPress lists its posts; a day more at each end, for the site's own zone."""
-    first, last = dates or (None, None)
-    after = _midnight(first - timedelta(days=1)) if first else None
-    before = _midnight(last + timedelta(days=2)) if last else None
-    return posts_url(site.wordpress, after=after, before=before)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _status_line(page: Page) -> str:
