@@ -345,6 +345,11 @@ def test_memory_benchmark_crawls_every_page() -> None:
     assert said["peak_mb"] > 0
 
 
+def test_memory_benchmark_of_a_backfill_lists_every_page_once_and_fetches_its_limit() -> None:
+    _, said = run("memory.py", "--backfill", "--pages", "2000", "--limit", "5", "--every", "0.1")
+    assert (said["links"], said["pages"], said["exit_status"]) == (2000, 5, 0)
+
+
 def test_no_hostile_page_takes_more_than_its_length_asks_for() -> None:
     _, said = run("hostile.py", "--pieces", "400")
     assert len(said["pages"]) > 20
