@@ -1,4 +1,4 @@
-"""A word about each of any number of addresses, on disk: in memory each would take 200 bytes."""
+"""A word about each of any number of addresses, on disk: in memory each would take 160 bytes."""
 
 from __future__ import annotations
 
