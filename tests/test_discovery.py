@@ -58,7 +58,7 @@ def at(n: int) -> str:
 @pytest.fixture(scope="module")
 def traps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traps]:
     with HostileServer() as server, HostileServer() as foreign:
-        server.routes |= {at(n): story(n) for n in range(1, 14)} | SOURCES(server, foreign)
+        server.routes |= {at(n): story(n) for n in range(1, 14)} | feeds_of(server, foreign)
         user = Installation(folder=tmp_path_factory.mktemp("traps"))
         server.write_site_file(
             user.folder / "sites", article_url="", listings=["/front"],
@@ -87,7 +87,7 @@ def front(session: str) -> Answer:
     )
 
 
-def SOURCES(server: HostileServer, foreign: HostileServer) -> dict[str, Any]:  # noqa: N802 - a table
+def feeds_of(server: HostileServer, foreign: HostileServer) -> dict[str, Any]:
     bomb = '<!DOCTYPE rss [<!ENTITY a "boom"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;">]>'
     cut = rss(item(at(6)), item(at(7)), end=f"<item><title>Half</title><link>{at(8)[:9]}")
     return {
