@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -19,14 +19,16 @@ from crawler.fetch_errors import describe
 from crawler.ingest import Outcome
 from crawler.link_queue import LinkQueue
 from crawler.oddities import is_unfollowed, oddities
+from crawler.out_of_turn import OutOfTurn
 from crawler.refusals import INTERRUPTED, RESTING, NotAskedError
+from crawler.requests import request_and_cause, request_for, request_of, status_line
 from crawler.run import Run
 from crawler.site import Site
+from crawler.story_outcomes import StoryOutcomes
 from crawler.timetable import Timetable, sources_in
 from crawler.trails import MOST_DEPTH, MOST_PAGES, Trail, Trails
 from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
-from pipelines.state_tables import LinkStatus, link_status
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,6 @@ logger = logging.getLogger(__name__)
 NO_FURTHER_PAGE = frozenset({400, 404, 410})
 # Answers below 500 that are of the moment: asked again, a source may be there.
 ASK_AGAIN = frozenset({304, 408, 425, 429})
-# Sources go before articles, so that an article is read with all that is said of it.
-SOURCE_PRIORITY = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,8 @@ class NewsSpider(scrapy.Spider):
         self.run = run
         self.plan = plan
         self.on_progress = on_progress
-        self.outcomes: dict[str, Outcome | str] = {}
         self._asked_sources: set[tuple[str, str]] = set()
         self._trails = Trails(dates=plan.dates, now=run.report.started_at)
-        run.ingest.ask = self._ask
-        run.ingest.reader.go_on = self._go_on
         run.on_stop = self._stop
         self.queues = {
             site.name: LinkQueue(
@@ -78,6 +75,10 @@ class NewsSpider(scrapy.Spider):
             )
             for site in plan.sites
         }
+        by_name = bool(plan.urls)
+        self._stories = StoryOutcomes(run, self.queues, by_name=by_name, on_progress=on_progress)
+        out_of_turn = OutOfTurn(run, self.queues, self._download, by_name=by_name)
+        run.ingest.ask, run.ingest.reader.go_on = out_of_turn.ask, out_of_turn.go_on
         run.is_poll = not plan.urls and plan.dates is None
         now = run.report.started_at
         self.backfills = {
@@ -95,6 +96,11 @@ class NewsSpider(scrapy.Spider):
         self.timetables = {
             site.name: Timetable(run.state, site, now=now) for site in plan.sites if run.is_poll
         }
+
+    @property
+    def outcomes(self) -> dict[str, Outcome | str]:
+        """What became of the addresses that were asked for by name."""
+        return self._stories.by_url
 
     async def start(self) -> AsyncIterator[Any]:
         for site, url in self.plan.urls:
@@ -204,7 +210,7 @@ class NewsSpider(scrapy.Spider):
         except (LakeError, StateError) as error:
             self.run.stop(error)
         finally:
-            self._done(_request_of(response))
+            self._done(request_of(response))
 
     async def _listed(self, response: Response) -> AsyncIterator[Request]:
         page, site = response.meta["page"], response.meta["site"]
@@ -264,13 +270,13 @@ class NewsSpider(scrapy.Spider):
                 raise DiscoveryError("answered 304 to an unconditional request", where=page.url)
             return copy, Verdict.NOT_MODIFIED
         if page.status != 200:
-            raise DiscoveryError(_status_line(page), where=page.url)
+            raise DiscoveryError(status_line(page), where=page.url)
         if page.payload_bytes and not page.body:
             raise DiscoveryError("is not what its Content-Encoding says", where=page.url)
         return page, Verdict.DISCOVERY
 
     async def source_failed(self, failure: Failure) -> None:
-        request, cause = _request_and_cause(failure)
+        request, cause = request_and_cause(failure)
         report = self.run.report.site(request.meta["site"].name)
         refusal = cause if isinstance(cause, NotAskedError) else None
         if refusal is not None and refusal.reason == INTERRUPTED:
@@ -309,19 +315,19 @@ class NewsSpider(scrapy.Spider):
         try:
             await self._article(response)
         finally:
-            self._done(_request_of(response))
+            self._done(request_of(response))
 
     async def _article(self, response: Response) -> None:
         page, site = response.meta["page"], response.meta["site"]
         if page.is_redirect:  # a redirect has its verdict as one
-            self._count_failure(
-                _request_of(response), f"http_{page.status}", _status_line(page), status="failed"
+            self._stories.failed(
+                request_of(response), f"http_{page.status}", status_line(page), status="failed"
             )
             return
         if page.status == 200 and not page.payload_bytes and not page.withheld:
             self.run.settle(page, f"{Verdict.FAILED}:empty")
             line = "the body is empty"
-            self._count_failure(_request_of(response), "empty", line, status="failed")
+            self._stories.failed(request_of(response), "empty", line, status="failed")
             return
         try:
             outcome = await self.run.take(page, site)
@@ -337,14 +343,14 @@ class NewsSpider(scrapy.Spider):
         except Exception:
             self.run.settle(page, f"{Verdict.FAILED}:callback_error")
             self.run.report.callback_errors += 1
-            self._count_failure(
-                _request_of(response), "callback_error", "an error of Sitrep's own", status="failed"
+            self._stories.failed(
+                request_of(response), "callback_error", "an error of Sitrep's own", status="failed"
             )
             raise
-        self._count(_request_of(response), outcome)
+        self._stories.taken(request_of(response), outcome)
 
     async def article_failed(self, failure: Failure) -> None:
-        request, cause = _request_and_cause(failure)
+        request, cause = request_and_cause(failure)
         self._article_failed(request, cause)
         self._done(request)
 
@@ -357,82 +363,15 @@ class NewsSpider(scrapy.Spider):
             self._not_asked(request, cause)
         elif self.run.fatal is not None:
             # The run ends early for a reason of its own; the link stays for the next one.
-            self._keep(request.meta["requested_url"], error)
+            self._stories.keep(request.meta["requested_url"], error)
         else:
-            self._count_failure(request, reason, error, status="failed")
+            self._stories.failed(request, reason, error, status="failed")
 
     def _not_asked(self, request: Request, cause: NotAskedError) -> None:
-        status: LinkStatus | None = None if cause.for_now else "refused"
-        if request.meta.get("redirect_times"):
-            # The address itself was asked; it is where it leads that was not.
-            self._count_failure(request, cause.reason, str(cause), status=status)
-            return
-        report = self.run.report.site(request.meta["site"].name)
-        report.skipped[cause.reason] += 1
-        url = request.meta["requested_url"]
-        self._keep(url, str(cause))
-        if status is None and (backfill := self.backfills.get(report.site)) is not None:
-            backfill.rest(url)
-        if status is not None:
-            self._close_link(request, status, None)
-        elif not any(one["error"] == str(cause) for one in report.errors):
-            report.error(url, str(cause))  # once for all that wait for the same host
-
-    def _count(self, request: Request, outcome: Outcome) -> None:
-        report = self.run.report.site(request.meta["site"].name)
-        verdict, _, reason = outcome.verdict.partition(":")
-        url = request.meta["requested_url"]
-        self._keep(url, outcome)
-        if verdict == Verdict.NOT_MODIFIED:
-            report.counts["not_modified"] += 1
-        elif verdict == Verdict.FAILED:
-            report.counts["failed"] += 1
-            report.error(url, outcome.error or reason)
-        else:
-            report.counts["fetched"] += 1
-        if verdict == Verdict.REFUSED:
-            report.skipped[outcome.verdict] += 1
-        elif verdict in {Verdict.NEW, Verdict.CHANGED, Verdict.UNCHANGED}:
-            report.counts[verdict] += 1
-            report.counts["duplicates"] += outcome.is_duplicate
-            self._count_unseated(outcome)
-        self._close_link(request, link_status(outcome.verdict), outcome)
-        self.on_progress()
-
-    def _keep(self, url: str, outcome: Outcome | str) -> None:
-        """Keep what became of an address that was asked for by name; a crawl has its counts."""
-        if not self.plan.urls:
-            return
-        if isinstance(outcome, Outcome):
-            page = replace(outcome.capture.page, body=b"")  # the archive has it
-            outcome = replace(outcome, capture=replace(outcome.capture, page=page))
-        self.outcomes[url] = outcome
-
-    def _count_unseated(self, outcome: Outcome) -> None:
-        """Count copies of this run that were taken for originals until an earlier one came."""
-        for copy in outcome.unseated:
-            if copy.first_seen >= self.run.report.started_at:
-                self.run.report.site(copy.site).counts["duplicates"] += 1
-
-    def _count_failure(
-        self, request: Request, reason: str, error: str, *, status: LinkStatus | None
-    ) -> None:
-        """Count a page that gave no answer of use; without `status` its link stays as it was."""
-        report = self.run.report.site(request.meta["site"].name)
-        report.counts["failed"] += 1
-        report.error(request.meta["requested_url"], error)
-        self._keep(request.meta["requested_url"], error)
-        if status is not None:
-            self._close_link(request, status, None)
-        self.on_progress()
-        logger.info("%s failed (%s): %s", request.url, reason, error)
-
-    def _close_link(self, request: Request, status: LinkStatus, outcome: Outcome | None) -> None:
-        queue = self.queues[request.meta["site"].name]
-        try:
-            queue.close(request.meta["link"], status, outcome.capture if outcome else None)
-        except StateError as error:
-            self.run.stop(error)
+        self._stories.not_asked(request, cause)
+        backfill = self.backfills.get(request.meta["site"].name)
+        if backfill is not None and cause.for_now and not request.meta.get("redirect_times"):
+            backfill.rest(request.meta["requested_url"])
 
     def _settle_earlier(self, request: Request, reason: str) -> None:
         """An answer that was retried, and never followed by a better one, has its verdict now."""
@@ -440,102 +379,31 @@ class NewsSpider(scrapy.Spider):
         if page is not None and page.status >= 400:
             self.run.settle(page, f"{Verdict.FAILED}:{reason}")
 
-    async def _ask(self, url: str, site: Site) -> tuple[int, str | None]:
-        """Ask an old address once. Returns (0, None) when it gives no answer.
-
-        Asked also by a run that is told to end: a story that moved would become two.
-        """
-        if site.name not in self.queues:
-            return 0, None  # of another run's page: a crawl touches the sites it names alone
-        request = self._request(url, Kind.ARTICLE, site, callback=None, errback=None)
-        request.meta.update(dont_redirect=True, is_in_flight=True)
-        try:
-            response = await self.crawler.engine.download_async(request)
-        except Exception as error:  # noqa: BLE001 - no answer, whatever the reason, proves nothing
-            logger.info("%s gave no answer: %s", url, error)
-            return 0, None
-        page: Page = response.meta["page"]
-        if not page.is_redirect:
-            gone = page.status >= 400
-            self.run.settle(page, f"failed:http_{page.status}" if gone else Verdict.DISCOVERY)
-        target = page.headers.get("location")
-        return page.status, response.urljoin(target) if target else None
-
-    async def _go_on(self, url: str, first: Page, site: Site) -> Page | None:
-        """Fetch a further page of a story. Raises NotAskedError when the run ends before that."""
-        if site.name not in self.queues:
-            return None
-        request = self._request(url, Kind.FURTHER, site, callback=None, errback=None)
-        request.meta.update(dont_redirect=True, continues=first.location.warc_record_id)
-        try:
-            response = await self.crawler.engine.download_async(request)
-        except NotAskedError as error:
-            if error.reason == INTERRUPTED:
-                raise
-            logger.warning("%s: the story ends there: %s", url, error)
-            return None
-        except Exception as error:  # noqa: BLE001 - whatever the reason, what there is of the story is kept
-            logger.warning("%s gave no answer: the story ends there (%s)", url, error)
-            return None
-        page: Page = response.meta["page"]
-        if page.status == 200 and page.body:
-            return page
-        if page.withheld:
-            self.run.settle(page, f"{Verdict.REFUSED}:reserved_{page.withheld}")
-        elif not page.is_redirect:
-            reason = "empty" if page.status == 200 else f"http_{page.status}"
-            self.run.settle(page, f"{Verdict.FAILED}:{reason}")
-        return None
-
-    # Requests
-
     def _request(
         self,
         url: str,
         kind: Kind,
         site: Site,
         *,
-        callback: Callable[..., Any] | None,
-        errback: Callable[[Failure], Awaitable[None]] | None,
-        conditional: bool = False,
+        callback: Callable[..., Any],
+        errback: Callable[[Failure], Awaitable[None]],
+        conditional: bool,
         link: Link | None = None,
     ) -> Request:
-        meta: dict[str, Any] = {
-            "site": site,
-            "kind": kind,
-            "requested_url": url,
-            "download_slot": site.name,
-            "conditional": conditional and not self.plan.is_dry,
-            "by_name": bool(self.plan.urls),
-        }
-        if link is not None:
-            meta |= {"link": link, "hints": link.hints}
-        return Request(
+        return request_for(
             url,
-            callback=callback or scrapy.http.request.NO_CALLBACK,
+            kind,
+            site,
+            callback=callback,
             errback=errback,
-            meta=meta,
-            dont_filter=True,
-            priority=0 if kind is Kind.ARTICLE else SOURCE_PRIORITY,
+            conditional=conditional and not self.plan.is_dry,
+            by_name=bool(self.plan.urls),
+            link=link,
         )
+
+    def _download(self, request: Request) -> Awaitable[Response]:
+        downloaded: Awaitable[Response] = self.crawler.engine.download_async(request)
+        return downloaded
 
     def _stop(self) -> None:
         self.crawler.engine.close_spider(self, reason="archive")
-
-
-def _status_line(page: Page) -> str:
-    if not page.is_redirect:
-        return f"HTTP {page.status}"
-    target = page.headers.get("location")
-    return f"HTTP {page.status} to {target[:200]}" if target else f"HTTP {page.status} to nowhere"
-
-
-def _request_of(response: Response) -> Request:
-    if response.request is None:  # Scrapy sets it on every response that it hands on
-        raise RuntimeError(f"{response.url} came without its request")
-    return response.request
-
-
-def _request_and_cause(failure: Failure) -> tuple[Request, BaseException]:
-    request: Request = failure.request  # type: ignore[attr-defined] # Scrapy adds it
-    return request, failure.value or RuntimeError("a failure without a cause")
