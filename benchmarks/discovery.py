@@ -29,12 +29,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the newsroom is no part of the package
 
-from living_newsroom import DAY, HOUR, OUTAGES, START, LivingNewsroom, Told  # noqa: E402
-from simulated_days import Clock, Simulation, run_in_loop  # noqa: E402
+from living_newsroom import DAY, HOUR, OUTAGES, START, LivingNewsroom, Told
+from simulated_days import Clock, Simulation, run_in_loop
 
-from crawler.site import Site, read_site  # noqa: E402
-from pipelines.sql import rows_of  # noqa: E402
-from pipelines.views import connect  # noqa: E402
+from crawler.site import Site, read_site
+from pipelines.sql import rows_of
+from pipelines.views import connect
 
 NAP = (START + 19.4 * DAY, START + 21.4 * DAY)
 MINUTE = timedelta(minutes=1)
