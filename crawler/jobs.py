@@ -237,6 +237,9 @@ class _Watch:
         except SitrepError as error:
             self._run.stop(error)
             return
+        except Exception as error:  # Scrapy would log it, and end as if all were done.
+            self.error = error
+            raise CloseSpider("error") from error
         for request in requests:
             engine.crawl(request)
         if requests:
@@ -247,9 +250,18 @@ class _Watch:
         try:
             await self._run.end()
             if isinstance(spider := self._crawler and self._crawler.spider, NewsSpider):
+                self._tell_of_early_end(spider)
                 spider.end()
         except Exception as error:  # noqa: BLE001 - raised again outside the loop, which would swallow it
             self.error = self.error or error
+
+    def _tell_of_early_end(self, spider: NewsSpider) -> None:
+        is_expected = self._is_interrupted or self._run.fatal is not None or self.error is not None
+        if not (spider.is_through or is_expected):
+            raise SitrepError(
+                "the crawl ended before everything was asked for",
+                remedy="its log, above, says why; what was fetched is committed, so run it again",
+            )
 
     def _tell_of_sleep(self) -> None:
         """Say that the run was cut in two; what was on its way then has been asked for again."""

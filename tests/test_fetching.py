@@ -685,3 +685,29 @@ def test_a_backfill_of_the_newsroom_finds_what_only_further_pages_and_old_posts_
     asked = [r.path for r in newsroom.requests if "wp/v2/posts" in r.path]
     assert asked
     assert all("after=2019-12-31T" in path and "before=2027-01-02T" in path for path in asked)
+
+
+@pytest.mark.parametrize("place", ["link_queue:LinkQueue.waiting", "timetable:Timetable.revisits"])
+def test_an_error_of_our_own_while_asking_is_no_crawl_that_went_well(user, server, place):
+    server.routes["/news/1/"] = story(1)
+    server.serve_feed(["/news/1/"])
+    setup(user, server, feeds=["/feed"])
+    module, _, name = place.partition(":")
+    broken = f"""
+import sys
+from crawler import cli
+from crawler.{module} import {name.partition(".")[0]}
+def fail(*_):
+    raise RuntimeError("something that nobody foresaw")
+{name} = fail
+sys.argv = ["sitrep", "crawl", "hostile", "--json"]
+sys.exit(cli.main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", broken],
+        cwd=user.folder, env=user.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "something that nobody foresaw" in done.stderr
+    assert crawl(user)[0] == 0
+    assert user.run("status", check=False).returncode == 0

@@ -27,7 +27,7 @@ from crawler.site import Site
 from crawler.story_outcomes import StoryOutcomes
 from crawler.timetable import Timetable, sources_in
 from crawler.trails import MOST_DEPTH, MOST_PAGES, Trail, Trails
-from pipelines.errors import ArchiveError, DiscoveryError, LakeError, StateError
+from pipelines.errors import ArchiveError, DiscoveryError, LakeError, SitrepError, StateError
 from pipelines.model import Kind, Link, Page, Verdict
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class NewsSpider(scrapy.Spider):
         self.run = run
         self.plan = plan
         self.on_progress = on_progress
+        self.is_through = False  # All was asked for that is known from the beginning.
         self._asked_sources: set[tuple[str, str]] = set()
         self._trails = Trails(dates=plan.dates, now=run.report.started_at)
         run.on_stop = self._stop
@@ -103,6 +104,15 @@ class NewsSpider(scrapy.Spider):
         return self._stories.by_url
 
     async def start(self) -> AsyncIterator[Any]:
+        """Yield the first requests. Scrapy would log an error here, and end as if all were done."""
+        try:
+            async for request in self._start():
+                yield request
+        except SitrepError as error:
+            self.run.stop(error)
+        self.is_through = True
+
+    async def _start(self) -> AsyncIterator[Request]:
         for site, url in self.plan.urls:
             link = Link(url=url, found_at="recrawl", kind=Kind.ARTICLE)
             yield self._article_request(link, site, conditional=False)
