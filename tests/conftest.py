@@ -16,6 +16,10 @@ from tests import ceph, moto_server, postgres
 from tests.installation import Installation, install
 from tests.s3 import NO_CLOUD, Store
 
+# What is compiled is kept, also where the environment says otherwise: the suite begins thousands of
+# processes, and a seventh of what such a one takes to begin is the compiling of our own modules.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session")
 def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:

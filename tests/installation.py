@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +13,11 @@ from typing import Any
 import pytest
 
 from fixtures.newsroom import Newsroom
+from tests import warm
 
 CHECKOUT = Path(__file__).parents[1]
 # A crawl of the newsroom takes some ten seconds; a machine under load gets ten times that.
 PATIENCE_SECONDS = 120
-
-
-# The system's own account of a finished child, which no polling can miss.
-_MEASURE = """
-import pathlib, resource, subprocess, sys
-status = subprocess.call([sys.executable, "-m", "crawler", *sys.argv[2:]])
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-pathlib.Path(sys.argv[1]).write_text(str(peak))
-sys.exit(status)
-"""
 
 
 @dataclass
@@ -55,7 +45,7 @@ class Installation:
     def measured(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `sitrep` here as `run` does, and keep the peak of its processes' memory."""
         note = self.folder / "peak"
-        done = self.run(str(note), *arguments, check=check, program=("-c", _MEASURE))
+        done = self.run(str(note), *arguments, check=check, module="tests.measured")
         self.peak_kilobytes = int(note.read_text())
         return done
 
@@ -65,22 +55,24 @@ class Installation:
         check: bool = True,
         stdin: str | None = None,
         settings: Mapping[str, str] | None = None,
-        program: Sequence[str] = ("-m", "crawler"),
+        module: str = "crawler",
     ) -> subprocess.CompletedProcess[str]:
         """Run `sitrep` here; with `check`, fail the test unless it exits 0."""
-        done = subprocess.run(
-            [sys.executable, *program, *arguments],
-            cwd=self.folder,
+        done = warm.run(
+            module,
+            *arguments,
+            folder=self.folder,
             env=self.env | dict(settings or {}),
-            input=stdin,
-            capture_output=True,
-            text=True,
+            stdin=stdin,
             timeout=PATIENCE_SECONDS,
-            check=False,
         )
         if check and done.returncode != 0:
             pytest.fail(f"sitrep {' '.join(arguments)} exited {done.returncode}:\n{done.stderr}")
         return done
+
+    def killed_at(self, step: str, n: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `sitrep` here, all its processes killed at the N-th passage of a step."""
+        return self.run(step, str(n), *arguments, check=False, module="tests.killed_crawl")
 
     def json(self, *arguments: str, check: bool = True, **options: Any) -> dict[str, Any]:
         """Run `sitrep … --json` here and return its one object."""

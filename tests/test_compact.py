@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -158,11 +157,7 @@ def test_the_next_crawl_goes_on_where_it_was(crawled, user):
 
 @pytest.mark.parametrize(("step", "n"), [("rows_written", 2), ("acknowledged", 2)])
 def test_killed_in_the_middle_it_is_made_good_by_the_next_crawl(crawled, user, step, n):
-    command = [sys.executable, "-m", "tests.killed_crawl", step, str(n), "compact"]
-    done = subprocess.run(
-        command, cwd=user.folder, env=user.env, capture_output=True, start_new_session=True,
-        timeout=120, check=False,
-    )  # fmt: skip
+    done = user.killed_at(step, n, "compact")
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert _truth(user.folder) == crawled.truth
     user.crawl(crawled.site.name)

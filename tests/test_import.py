@@ -371,16 +371,8 @@ def test_what_a_killed_import_archived_is_taken_up_by_a_crawl(tmp_path, twice):
 
 
 def _kill_at(installation: Installation, step: str, n: int, file: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.killed_crawl", step, str(n), "import", str(file)],
-        cwd=installation.folder,
-        env=installation.env,
-        start_new_session=True,
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    done = installation.killed_at(step, n, "import", str(file))
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @pytest.mark.soak

@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,11 +39,7 @@ def killed(folder: Path, world: World, start: str, step: str, share: float) -> I
 def crawl_to(
     installation: Installation, world: World, step: str, n: int
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.killed_crawl", step, str(n), "crawl", *world.names],
-        cwd=installation.folder, env=installation.env, capture_output=True, text=True,
-        start_new_session=True, timeout=120, check=False,
-    )  # fmt: skip
+    return installation.killed_at(step, n, "crawl", *world.names)
 
 
 def drawn(n: int, *, seed: int) -> list[tuple[str, str, float]]:

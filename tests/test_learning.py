@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -204,11 +202,7 @@ def test_killed_as_it_learns_a_crawl_is_made_good_by_the_next(site, tmp_path, mo
     publish(site, *tales)
     installation = settle_in(tmp_path, site)
     step, n = KILLED_AT[moment]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.killed_crawl", step, str(n), "crawl", site.name],
-        cwd=installation.folder, env=installation.env, capture_output=True, text=True,
-        start_new_session=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = installation.killed_at(step, n, "crawl", site.name)
     assert done.returncode == -signal.SIGKILL, done.stderr
     installation.crawl(site.name)
     assert bodies(installation) == truth(*tales)

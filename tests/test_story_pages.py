@@ -227,14 +227,8 @@ MOMENTS = [(step, n) for step in ("archived", "decided") for n in range(1, 7)]
     ],
 )
 def test_killed_between_its_pages_the_story_comes_out_whole(installation, site, step, n):
-    subprocess.run(
-        [sys.executable, "-m", "tests.killed_crawl", step, str(n), "crawl", site.name],
-        cwd=installation.folder,
-        env=installation.env,
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
+    killed = installation.killed_at(step, n, "crawl", site.name)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     installation.crawl(site.name)
     assert only(installation)["article_body"].split("\n\n") == list(WHOLE)
     assert only(installation)["is_truncated"] is False

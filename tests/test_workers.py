@@ -49,7 +49,7 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawled]:
         site.answers["/2024/05/nested/"] = Answer(body=within(b"<div>" * 10_000))
         installation = settle_in(tmp_path_factory.mktemp("sick"), site)
         done = installation.run(
-            "crawl", site.name, "--json", program=("-m", "tests.sick_extractor"), check=False
+            "crawl", site.name, "--json", module="tests.sick_extractor", check=False
         )
         assert "Traceback" not in done.stderr
         [report] = json.loads(done.stdout)["sites"]

@@ -157,8 +157,7 @@ def undisturbed_world(tmp_path_factory: pytest.TempPathFactory, *starts: str) ->
 def count(installation: Installation, world: World) -> dict[str, int]:
     """Crawl, undisturbed; return how often each step was passed."""
     file = installation.folder / "passages.json"
-    program = ("-m", "tests.killed_crawl", "count", str(file))
-    installation.run("crawl", *world.names, program=program)
+    installation.run("count", str(file), "crawl", *world.names, module="tests.killed_crawl")
     return dict(json.loads(file.read_text()))
 
 
