@@ -249,11 +249,11 @@ class Recovery:
             await self._take_article(page, site, turn)
             return
         await turn()
+        if page.status == 200:
+            self._ledger.remember(page)
         if page.kind is Kind.FURTHER:
             self._take_further(page, site)
             return
-        if page.status == 200:
-            self._ledger.remember(page)
         if page.kind is not Kind.ARTICLE or page.is_redirect:
             self._ledger.add_capture(Capture(page=page, verdict=_verdict(page)))
             if page.status == 200 and page.kind is not Kind.ROBOTS:
