@@ -34,9 +34,11 @@ RETRY_TIMES = 2
 # The report names each page that failed; a line in the log too says it twice.
 RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 REDIRECT_MAX_TIMES = 10
-REMOTE_CONTROL_ENABLED = False
-TELNETCONSOLE_ENABLED = False
-COOKIES_ENABLED = False
+# None, and not only disabled: what is disabled is imported all the same, with aiohttp and its like.
+EXTENSIONS = {
+    "scrapy.extensions.remote_control.RemoteControl": None,
+    "scrapy.extensions.telnet.TelnetConsole": None,
+}
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
 # A proxy would hide which address is dialled, and so what the guard is there to see.
@@ -59,6 +61,7 @@ DOWNLOADER_MIDDLEWARES: dict[str, int | None] = {
     # Above the retries (550), so that it sees each answer before it is asked for again.
     "crawler.middlewares.pacing.PacingMiddleware": 560,
     "crawler.middlewares.archive.ArchiveMiddleware": 610,
+    "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
 }
 # What the worker processes have not yet taken up waits here, and holds the downloads back.
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 8 << 20

@@ -79,10 +79,23 @@ def store(request: pytest.FixtureRequest) -> Store:
     return running.with_bucket()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that crawl first: of two workers none is left with the longest at the end."""
+    """Leave to the long runs what Ceph says as moto does, and put the files that crawl first.
+
+    So of two workers none is left with the longest at the end.
+    """
+    for item in items:
+        if _is_said_by_moto(item):
+            item.add_marker(pytest.mark.soak)
     folders = {"tests": 0, "pipelines": 1}
     items.sort(key=lambda item: folders.get(item.path.parent.name, 2))
+
+
+def _is_said_by_moto(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    is_real = callspec is not None and callspec.params.get("store") == "ceph_gateway"
+    return is_real and item.get_closest_marker("real_store") is None
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -103,6 +103,7 @@ def told(cloud: Crawled) -> list[dict[str, Any]]:
 # --- the same lake ------------------------------------------------------------------------------
 
 
+@pytest.mark.real_store
 def test_a_crawl_into_a_bucket_gives_the_rows_of_a_crawl_into_a_folder(disk, cloud):
     there, here = truth_of(cloud.installation), truth_of(disk.installation)
     assert there - here == Counter()
@@ -111,6 +112,7 @@ def test_a_crawl_into_a_bucket_gives_the_rows_of_a_crawl_into_a_folder(disk, clo
         assert theirs["totals"] == ours["totals"]
 
 
+@pytest.mark.real_store
 def test_all_of_the_lake_is_in_the_bucket_and_doctor_finds_it_well(cloud):
     assert not (cloud.installation.folder / "lake").exists()
     assert not list((cloud.installation.folder / "state" / "spool").glob("*.open"))
@@ -192,6 +194,7 @@ def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
     return sorted(zip(*(table.column(name).to_pylist() for name in ROW), strict=True))
 
 
+@pytest.mark.real_store
 @pytest.mark.parametrize("reader", READERS)
 def test_whoever_reads_the_parquet_reads_the_rows_that_a_query_gives(cloud, told, reader):
     table = READERS[reader](cloud.store)
@@ -251,6 +254,7 @@ def writers(tmp_path: Path) -> Iterator[Writers]:
         yield Writers(first, second, settle_in(tmp_path, first, second))
 
 
+@pytest.mark.real_store
 def test_two_writers_at_once_lose_nothing_where_conditions_hold(writers, store):
     writers.installation.settings |= on(store, "two")
     second, first, said = writers.crawl_at_once()
@@ -284,6 +288,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) ->
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.real_store
 def test_a_file_of_several_parts_arrives_as_it_was(tmp_path, store, monkeypatch):
     environment(monkeypatch, store.environment)
     data = os.urandom(20 << 20)
@@ -298,6 +303,7 @@ def test_a_file_of_several_parts_arrives_as_it_was(tmp_path, store, monkeypatch)
     assert not file.exists()
 
 
+@pytest.mark.real_store
 def test_an_upload_that_breaks_off_leaves_nothing_that_could_be_read(tmp_path, store, monkeypatch):
     environment(monkeypatch, store.environment)
     file = tmp_path / "large.warc.gz"
