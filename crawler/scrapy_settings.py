@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scrapy.settings import default_settings
+
 from crawler import __version__
 
 BOT_NAME = "sitrep"
@@ -34,10 +36,16 @@ RETRY_TIMES = 2
 # The report names each page that failed; a line in the log too says it twice.
 RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 REDIRECT_MAX_TIMES = 10
-# None, and not only disabled: what is disabled is imported all the same, with aiohttp and its like.
-EXTENSIONS = {
-    "scrapy.extensions.remote_control.RemoteControl": None,
-    "scrapy.extensions.telnet.TelnetConsole": None,
+# Left out, and not disabled: Scrapy imports what is disabled too, and these bring aiohttp and more.
+EXTENSIONS_BASE = {
+    name: order
+    for name, order in default_settings.EXTENSIONS_BASE.items()
+    if name.rpartition(".")[2] not in {"RemoteControl", "TelnetConsole"}
+}
+DOWNLOADER_MIDDLEWARES_BASE = {
+    name: order
+    for name, order in default_settings.DOWNLOADER_MIDDLEWARES_BASE.items()
+    if name.rpartition(".")[2] != "CookiesMiddleware"
 }
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
@@ -61,7 +69,6 @@ DOWNLOADER_MIDDLEWARES: dict[str, int | None] = {
     # Above the retries (550), so that it sees each answer before it is asked for again.
     "crawler.middlewares.pacing.PacingMiddleware": 560,
     "crawler.middlewares.archive.ArchiveMiddleware": 610,
-    "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
 }
 # What the worker processes have not yet taken up waits here, and holds the downloads back.
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 8 << 20

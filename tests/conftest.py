@@ -79,6 +79,11 @@ def store(request: pytest.FixtureRequest) -> Store:
     return running.with_bucket()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Begin three workers on two cores: one that waits for a site's delay leaves its core."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to the long runs what Ceph says as moto does, and put the files that crawl first.

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scrapy.settings import Settings as ScrapySettings
 
 from tests.hostile_server import (
     Answer,
@@ -53,9 +55,12 @@ def user(tmp_path: Path) -> Installation:
     return Installation(folder=tmp_path)
 
 
-def crawl(user: Installation, *arguments: str) -> tuple[int, dict[str, Any]]:
+def crawl(
+    user: Installation, *arguments: str, measured: bool = False
+) -> tuple[int, dict[str, Any]]:
     """Return the exit status of `sitrep crawl hostile --json`, and its one site."""
-    done = user.measured("crawl", "hostile", *arguments, "--json", check=False)
+    run = user.measured if measured else user.run
+    done = run("crawl", "hostile", *arguments, "--json", check=False)
     assert "Traceback" not in done.stderr, done.stderr
     [site] = json.loads(done.stdout)["sites"]
     return done.returncode, site
@@ -104,7 +109,7 @@ def ordeal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ordeal]:
         server.serve_feed([*listed, "/news/missing"])
         hosts = [f"127.0.0.1:{_closed_port()}"]
         setup(user, server, feeds=["/feed"], hosts=hosts, connections=8)
-        status, site = crawl(user)
+        status, site = crawl(user, measured=True)
         yield Ordeal(user, server, foreign, status, site, good, user.peak_kilobytes)
 
 
@@ -295,7 +300,13 @@ def test_ctrl_c_finishes_what_is_in_flight_commits_it_and_exits_130(user, server
 
 
 def test_a_second_crawl_of_a_site_that_is_busy_skips_it_and_recrawl_says_so(user, server):
-    server.routes["/news/1/"] = slowly(story(1), 6)
+    go_on = threading.Event()
+
+    def held(handler: Any) -> None:
+        go_on.wait(60)
+        handler.answer(story(1))
+
+    server.routes["/news/1/"] = held
     server.serve_feed(["/news/1/"])
     setup(user, server, feeds=["/feed"])
     running = subprocess.Popen(
@@ -307,6 +318,7 @@ def test_a_second_crawl_of_a_site_that_is_busy_skips_it_and_recrawl_says_so(user
         status, site = crawl(user)
         again = user.run("recrawl", server.url("/news/1/"), check=False)
     finally:
+        go_on.set()
         assert running.wait(timeout=30) == 0
     assert (status, site["skipped"]) == (0, {"busy": 1})
     assert again.returncode == 1
@@ -437,6 +449,15 @@ def test_no_spelling_of_a_private_address_is_dialled_unless_the_setting_allows_i
     assert server.requests == []
 
 
+def test_nobody_can_give_a_crawl_orders_and_no_cookie_is_kept():
+    settings = ScrapySettings()
+    settings.setmodule("crawler.scrapy_settings", priority="project")
+    kinds = ("EXTENSIONS", "DOWNLOADER_MIDDLEWARES")
+    parts = {one for kind in kinds for one in settings.get_component_priority_dict_with_base(kind)}
+    assert not [one for one in parts if one.endswith(("Control", "Console", "CookiesMiddleware"))]
+    assert "crawler.middlewares.archive.ArchiveMiddleware" in parts
+
+
 # --- sources ------------------------------------------------------------------------------------
 
 
@@ -478,7 +499,7 @@ def test_a_large_sitemap_is_taken_a_few_at_a_time(user, server, size):
     assert first["skipped"] == {"limit": size - 5}
     asked = [path for path in server.paths() if path.startswith("/news/")]
     assert len(asked) == 5
-    status, second = crawl(user, "--limit", "5")
+    status, second = crawl(user, "--limit", "5", measured=True)
     assert (status, second["new"]) == (0, 5)
     assert len({path for path in server.paths() if path.startswith("/news/")}) == 10
     assert user.peak_kilobytes < MOST_RSS_KILOBYTES

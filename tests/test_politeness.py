@@ -124,7 +124,7 @@ def test_short_wait_that_a_kill_cut_off_is_waited_for_by_the_next_run(user, serv
     setup(user, server)
     crawl(user)
     with sqlite3.connect(user.folder / "state" / "sitrep.db") as state:
-        until = (datetime.now(UTC) + timedelta(seconds=8)).isoformat(timespec="microseconds")
+        until = (datetime.now(UTC) + timedelta(seconds=4)).isoformat(timespec="microseconds")
         state.execute("UPDATE hosts SET left_until = ?, is_wish = 1", (until,))
     server.requests.clear()
     server.serve_feed(server.stories(1, 2))
