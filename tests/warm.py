@@ -28,6 +28,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from tests import warm_workers
+
 CHECKOUT = Path(__file__).parents[1]
 # What a command loads only when it comes to it. Nothing here may begin a thread or an event loop.
 _LATER = (
@@ -109,10 +111,12 @@ def _server() -> socket.socket:
 
 
 def main() -> None:
+    asking = socket.socket(fileno=int(sys.argv[1]))
+    if warm_workers.IS_POSSIBLE:
+        warm_workers.take_from(warm_workers.begin(asking.fileno()))
     _import_all()
-    with socket.socket(fileno=int(sys.argv[1])) as asking:
-        while _has_begun_one(asking):
-            pass
+    while _has_begun_one(asking):
+        pass
 
 
 def _import_all() -> None:
