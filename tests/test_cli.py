@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -88,6 +89,26 @@ def only_object(text: str) -> dict[str, Any]:
 
 
 # --- help -------------------------------------------------------------------------------------
+
+
+BY_ITSELF = """
+import os, sys
+import click
+from crawler.cli import VERBS, cli
+for verb in VERBS:
+    if os.fork() == 0:
+        assert cli.get_command(click.Context(cli), verb)
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(f"{verb} cannot be loaded")
+"""
+
+
+def test_each_verb_can_be_loaded_by_itself():
+    """The other tests load them in a process that has them all."""
+    command = [sys.executable, "-c", BY_ITSELF]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_names_every_verb_with_what_it_does(here: Installation) -> None:

@@ -16,6 +16,7 @@ import pytest
 from crawler.cli import cli
 from crawler.register import Register
 from crawler.settings import PREFIX, Settings
+from tests import warm
 from tests.verbs import command_of, verbs
 
 ROOT = Path(__file__).parents[1]
@@ -46,12 +47,16 @@ def named(snippet: Snippet) -> str:
     return f"{snippet[0].name}: {snippet[1].splitlines()[0]}"
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def environment() -> dict[str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    return clean | {"PYTHONPATH": str(ROOT)}
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=folder,
-        env=clean | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,
@@ -149,8 +154,8 @@ def test_python_of_a_document_runs_on_the_demos_lake(
 def test_sql_of_a_document_gives_rows_of_the_demos_lake(
     snippet: Snippet, demo: tuple[Path, str]
 ) -> None:
-    command = [sys.executable, "-m", "crawler", "query", "--lake", "demo/lake", snippet[1]]
-    done = run(command, demo[0])
+    command = ("crawler", "query", "--lake", "demo/lake", snippet[1])
+    done = warm.run(*command, folder=demo[0], env=environment(), stdin=None, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] != "0 rows"
 
