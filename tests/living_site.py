@@ -129,6 +129,8 @@ class LivingSite:
         self.entries: list[Entry] = []
         self.requests: list[Request] = []
         self.delay_seconds = 0.0
+        # How many requests have come, answered or not.
+        self.begun = 0
 
     def __enter__(self) -> Self:
         self._server = _server(self)
@@ -220,6 +222,7 @@ def _server(site: LivingSite) -> ThreadingHTTPServer:
         timeout = 30
 
         def do_GET(self) -> None:
+            site.begun += 1
             time.sleep(site.delay_seconds)
             answer = site.answer(self.path)
             site.requests.append(Request(self.path, answer.status, time.monotonic()))

@@ -140,11 +140,11 @@ def test_twice_all_stops_at_once_and_nothing_is_lost(installation, world, number
 
 
 def test_twice_a_server_that_answers_slowly_is_not_waited_for(installation, world):
-    process = start(installation, world)
     for site in world.sites:
         site.delay_seconds = 20
-    wait_for(lambda: len(session(process.pid)) > 0)
-    time.sleep(3)
+    before = sum(site.begun for site in world.sites)
+    process = start(installation, world)
+    wait_for(lambda: sum(site.begun for site in world.sites) > before)
     ended = end(process, signal.SIGINT, signal.SIGINT, send=os.killpg)
     assert ended.status == 130
     assert ended.seconds < AT_ONCE_SECONDS

@@ -283,8 +283,7 @@ def test_a_second_signal_ends_all_at_once(tmp_path, site):
     installation = settle(tmp_path, site, every="1h")
     site.delay_seconds = 20
     with scheduled(installation, site.name) as process:
-        wait_for((tmp_path / "state" / "locks" / f"{site.name}.lock").exists)
-        time.sleep(1.5)
+        wait_for(lambda: site.begun)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         time.sleep(0.5)

@@ -543,7 +543,7 @@ def _last(story: Story, batch_of: BatchOf) -> Batch:
 def test_killed_at_any_step_it_leaves_every_row_once(
     full: Lake, tmp_path: Path, story: Story, batch_of: BatchOf
 ) -> None:
-    _is_unharmed_by_kills(full, tmp_path, share=29, last=_last(story, batch_of))
+    _is_unharmed_by_kills(full, tmp_path, share=53, last=_last(story, batch_of))
 
 
 @pytest.mark.soak

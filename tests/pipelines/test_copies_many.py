@@ -86,7 +86,7 @@ def test_copies_are_found_and_stories_are_kept_apart(tmp_path):
     assert found <= right
 
 
-@pytest.mark.parametrize("batch", [1, 7, 1_000])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.soak), 7, 1_000])
 def test_other_batches_give_the_same_assignments(tmp_path, batch):
     stories = newsday(6)
     one, other = Desk(tmp_path / "one"), Desk(tmp_path / "other")

@@ -323,15 +323,41 @@ def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-@settings(
-    max_examples=6,
+History = list[list[list[tuple[int, str, str]]]]
+_DRAWN = settings(
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@settings(_DRAWN, max_examples=4)
 @given(history=HISTORIES)
 def test_publishing_step_by_step_equals_publishing_all_at_the_end(
-    history: list[list[list[tuple[int, str, str]]]],
+    history: History,
+    layout: str,
+    story: Story,
+    batch_of: BatchOf,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    _publish_in_steps_and_anew(history, layout, story, batch_of, tmp_path_factory)
+
+
+@pytest.mark.soak
+@settings(_DRAWN, max_examples=40)
+@given(history=HISTORIES)
+def test_publishing_any_steps_equals_publishing_all_at_the_end(
+    history: History,
+    layout: str,
+    story: Story,
+    batch_of: BatchOf,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    _publish_in_steps_and_anew(history, layout, story, batch_of, tmp_path_factory)
+
+
+def _publish_in_steps_and_anew(
+    history: History,
     layout: str,
     story: Story,
     batch_of: BatchOf,
