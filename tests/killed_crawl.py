@@ -30,7 +30,7 @@ from crawler import archivist, cli
 # A file holds about four of the living site's stories.
 MOST_BYTES = 8_000
 NEVER_REACHED = 3
-HELD_SECONDS = 4
+HELD_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
