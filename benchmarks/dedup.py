@@ -1,6 +1,7 @@
 """Tell copies from originals in a file of texts, as a crawl would; and what that costs.
 
     python benchmarks/dedup.py FILE.parquet --assignments OUT.jsonl [--batch 200] [--as-assigned]
+    python benchmarks/dedup.py FILE.parquet --orders 5
     python benchmarks/dedup.py --scale 100000 1000000 [--new 500] [--json]
 
 FILE has the columns id, url, site and text, in order of arrival, and may have title. Each text goes
@@ -8,6 +9,9 @@ the way of a page that was just read: known by its address or new, deduplicated,
 and a state of their own, in commits of `--batch`. OUT gets {"id", "cluster_id", "relation"} a line;
 `cluster_id` has what was found later to be the same story under one id (`same_as` followed), with
 `--as-assigned` each as it was first assigned. A text at the address of another is a `revision`.
+
+`--orders N` takes FILE in the given order, reversed, and in N - 1 shuffles (`dedup_orders.py`): the
+share of joined pairs that is joined in both, and, where FILE has the column `cluster`, how right.
 
 `--scale N` fills a state with N invented articles (`dedup_scale.py`) and measures the index: bytes
 an article, and CPU seconds for `--new` more, a fifth of them copies: fingerprint, look-up,
@@ -28,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from dedup_orders import agreement, joined, orders, rightness
 from dedup_scale import Scale, measure
 
 from pipelines.deduplicate import deduplicated, put_down
@@ -163,6 +168,20 @@ def followed(relations: Sequence[Relation]) -> dict[str, str]:
     return {cluster_id: of(cluster_id) for cluster_id in chosen}
 
 
+def compared(rows: Sequence[dict[str, Any]], *, batch: int, count: int) -> Iterator[dict[str, Any]]:
+    """Yield what the texts are in each order, against what they are in the given one."""
+    given: set[tuple[Any, Any]] | None = None
+    for name, ordered in orders(rows, count=count):
+        found, seconds = assigned(ordered, batch=batch, follow=True)
+        cluster_of = {one.id: one.cluster_id for one in found}
+        pairs = joined(cluster_of)
+        given = pairs if given is None else given
+        said = {"order": name, "pairs": len(pairs), "agreement": round(agreement(given, pairs), 4)}
+        if rows and "cluster" in rows[0]:
+            said |= rightness(rows, cluster_of)
+        yield said | {"cpu_ms_a_document": round(1000 * seconds / max(1, len(found)), 2)}
+
+
 def _lines(assignments: Sequence[Assignment]) -> Iterator[str]:
     for one in assignments:
         said = {"id": one.id, "cluster_id": one.cluster_id, "relation": one.relation}
@@ -177,26 +196,31 @@ def main() -> None:
     parser.add_argument("--assignments", type=Path)
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--as-assigned", action="store_true")
+    parser.add_argument("--orders", type=int, default=0)
     parser.add_argument("--scale", type=int, nargs="+", default=[])
     parser.add_argument("--new", type=int, default=500)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    if args.assignments is None and not args.scale:
-        parser.error("--assignments or --scale")
-    if args.assignments is not None and args.file is None:
-        parser.error("--assignments needs a file of texts")
+    if args.assignments is None and not args.scale and not args.orders:
+        parser.error("--assignments, --orders or --scale")
+    if (args.assignments is not None or args.orders) and args.file is None:
+        parser.error("--assignments and --orders need a file of texts")
     rows = pq.read_table(args.file).to_pylist() if args.file else []
     said: dict[str, Any] = {}
     if args.assignments is not None:
         found, seconds = assigned(rows, batch=args.batch, follow=not args.as_assigned)
         args.assignments.write_text("".join(_lines(found)), encoding="utf-8")
         said = {"documents": len(found), "cpu_ms_a_document": round(1000 * seconds / len(found), 2)}
+    if args.orders:
+        said["orders"] = list(compared(rows, batch=args.batch, count=args.orders))
     if args.scale:
         said["scale"] = [measure(Scale(articles=n, new=args.new)) for n in args.scale]
     if args.json:
         print(json.dumps(said))
         return
-    sys.stdout.write("\n".join(f"{key}: {value}" for key, value in said.items()) + "\n")
+    for key, value in said.items():
+        lines = [f"\n  {one}" for one in value] if isinstance(value, list) else [f" {value}"]
+        sys.stdout.write(f"{key}:{''.join(lines)}\n")
 
 
 if __name__ == "__main__":
