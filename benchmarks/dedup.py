@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 @dataclass(slots=True)
 class Assignment:
     id: Any
+    article_id: str
     cluster_id: str
     relation: str
 
@@ -105,7 +106,7 @@ class Desk:
             )
             self._recorded(row["id"], revision, known, batch)
         known = self.ledger.article(known.article_id) or known
-        return Assignment(row["id"], known.cluster_id, "revision")
+        return Assignment(row["id"], known.article_id, known.cluster_id, "revision")
 
     def _recorded(
         self, name: Any, revision: Revision, known: ArticleState | None, batch: str
@@ -117,7 +118,15 @@ class Desk:
         self.cpu_seconds += time.process_time() - started
         self.ledger.add_aliases(batch, site, [revision.canonical_url], revision.article_id)
         self.relations += found.relations
-        return Assignment(name, state.cluster_id, state.cluster_relation)
+        return Assignment(name, state.article_id, state.cluster_id, state.cluster_relation)
+
+    def as_known_now(self, one: Assignment) -> Assignment:
+        """Return what a text is by what came after it: one of two stories has left its cluster."""
+        article = self.ledger.article(one.article_id)
+        if article is None:
+            return one
+        relation = one.relation if one.relation == "revision" else article.cluster_relation
+        return replace(one, cluster_id=article.cluster_id, relation=relation)
 
 
 def _article(row: dict[str, Any]) -> Article:
@@ -143,6 +152,8 @@ def assigned(
         found = [desk.take(row) for row in rows]
         if desk.taken % batch:
             desk.commit(desk.taken - 1)
+        if follow:
+            found = [desk.as_known_now(one) for one in found]
         state.close()
     if follow:
         one_id = followed(desk.relations)

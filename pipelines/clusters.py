@@ -26,13 +26,19 @@ from pipelines.copies import (
     shares_words,
     standing,
 )
+from pipelines.shingles import Mask
 
 # A shorter copy that has less of its original than this is an excerpt.
 EXCERPT = 0.6
+# What has so much of another has all of it.
+_ALL = 0.9
+# So much of the shorter text in the longer is worth a look at more of the cluster.
+_NEARLY = 0.3
 # Fewer words in common are not six tenths of the shortest text that is compared.
 _FEWEST_SHARED = 20
-# Of a composite, each of its stories makes up so much, with its beginning, and no one nearly all.
-_STORY, _STORY_HEAD, _ALL = 0.15, 0.5, 0.9
+# Of a composite, each of its stories makes up so much, or is no brief and has so much of itself in
+# there; and begins there as its page does.
+_STORY, _STORY_WORDS, _STORY_PART = 0.15, 100, 0.4
 # Two passages of a text are apart when so little of the shorter lies in both.
 _APART = 0.2
 
@@ -81,20 +87,25 @@ class _Match:
     like: Likeness
 
 
-# Gives some other members of a cluster, but for those named.
-Fellows = Callable[[str, frozenset[str]], Sequence[Member]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """What else there is beside a member: others of its cluster, and by some of its words."""
+
+    fellows: Callable[[Member], Sequence[Member]]
+    sharing: Callable[[Member, Mask], Sequence[Member]]
 
 
-def place(new: Own, candidates: Sequence[Member], *, site: str, fellows: Fellows) -> Place:
+def place(new: Own, candidates: Sequence[Member], *, site: str, others: Others) -> Place:
     """Return where a text of `site` belongs, given the articles it may be a copy of."""
-    matches = list(_matches(new, candidates))
-    if _is_composite(new, matches):
+    matches = _matches(new, candidates, site=site, others=others)
+    if _is_composite(matches):
         return Place(relation="composite")
     copies = [
         match for match in matches if is_copy(match.like, within_site=match.member.site == site)
     ]
     copies.sort(key=lambda match: (-match.like.rank, match.member.article_id))
-    composites = [match for match in copies if _joins_two(new, match, fellows)]
+    composites = [match for match in copies if _joins_two(new, match, others)]
+    composites += [match for match in matches if _is_of_two(new, match, others)]
     copies = [match for match in copies if match not in composites]
     told = tuple(dict.fromkeys(match.member.article_id for match in composites))
     if not copies:
@@ -111,17 +122,45 @@ def place(new: Own, candidates: Sequence[Member], *, site: str, fellows: Fellows
     )
 
 
-def _matches(new: Own, candidates: Sequence[Member]) -> Iterator[_Match]:
-    """Compare a text with its candidates; once one of a cluster has all of it, with no other."""
+def _matches(new: Own, candidates: Sequence[Member], *, site: str, others: Others) -> list[_Match]:
+    """Compare a text with its candidates; once one of a cluster has all of it, with no other.
+
+    Where much is shared with a cluster, but it is no copy of those, its first members are tried.
+    """
     settled: set[str] = set()
+    matches: list[_Match] = []
     for one in candidates:
         if one.relation == "composite" or one.cluster_id in settled:
             continue
-        match = _match(new, one)
-        if match is not None:
-            yield match
+        if (match := _match(new, one)) is not None:
+            matches.append(match)
             if min(match.like.of_new, match.like.of_known) >= _ALL and agrees(match.like):
                 settled.add(one.cluster_id)
+    return [*matches, *_further(new, matches, candidates, site=site, others=others)]
+
+
+def _further(
+    new: Own,
+    matches: Sequence[_Match],
+    candidates: Sequence[Member],
+    *,
+    site: str,
+    others: Others,
+) -> Iterator[_Match]:
+    """Compare a text with more members of the clusters that it nearly belongs to."""
+    tried = {one.article_id for one in candidates}
+    joined = {
+        match.member.cluster_id
+        for match in matches
+        if is_copy(match.like, within_site=match.member.site == site)
+    }
+    for match in matches:
+        cluster_id = match.member.cluster_id
+        if cluster_id not in joined and match.like.covered >= _NEARLY:
+            joined.add(cluster_id)
+            for other in others.fellows(match.member):
+                if other.article_id not in tried and (found := _match(new, other)) is not None:
+                    yield found
 
 
 def _match(new: Own, member: Member) -> _Match | None:
@@ -150,12 +189,12 @@ def _same_stories(copies: Sequence[_Match]) -> Iterator[Member]:
             yield other
 
 
-def _is_composite(new: Own, matches: Sequence[_Match]) -> bool:
+def _is_composite(matches: Sequence[_Match]) -> bool:
     """Tell whether a text is made of two stories that have nothing to do with each other."""
     largest: dict[str, _Match] = {}
     for match in matches:
         known = largest.get(match.member.cluster_id)
-        if _is_story_of(new, match) and (known is None or match.like.of_new > known.like.of_new):
+        if _is_story_of(match.like) and (known is None or match.like.of_new > known.like.of_new):
             largest[match.member.cluster_id] = match
     return any(
         _are_apart(one.like, other.like) and not are_related(one.member.own, other.member.own)
@@ -163,10 +202,13 @@ def _is_composite(new: Own, matches: Sequence[_Match]) -> bool:
     )
 
 
-def _is_story_of(new: Own, match: _Match) -> bool:
-    like = match.like
-    is_part = max(MIN_WORDS, _STORY * new.words) <= like.of_new * new.words
-    return is_part and like.of_new < _ALL and like.head_of_known >= _STORY_HEAD and agrees(like)
+def _is_story_of(like: Likeness) -> bool:
+    """Tell whether the known text is one of those that the new one is made of."""
+    there = like.of_new * like.new.words
+    is_part = there >= max(MIN_WORDS, _STORY * like.new.words) or (
+        there >= _STORY_WORDS and like.of_known >= _STORY_PART
+    )
+    return is_part and like.begins_known and agrees(like)
 
 
 def _are_apart(one: Likeness, other: Likeness) -> bool:
@@ -174,15 +216,31 @@ def _are_apart(one: Likeness, other: Likeness) -> bool:
     return bool(both < _APART * min(np.count_nonzero(one.mask), np.count_nonzero(other.mask)))
 
 
-def _joins_two(new: Own, match: _Match, fellows: Fellows) -> bool:
+def _joins_two(new: Own, match: _Match, others: Others) -> bool:
     """Tell whether what a text matches is a composite: of this story, and its cluster's other one.
 
     A part of it is left over, and the rest of its cluster has nothing to do with this text.
     """
     if match.like.of_known > _ALL:
         return False
-    member = match.member
-    others = fellows(member.cluster_id, frozenset({member.article_id}))
-    return bool(others) and not any(
-        shares_words(new, other.text) or are_related(new, other.own) for other in others
+    fellows = others.fellows(match.member)
+    related = sum(shares_words(new, other.text) or are_related(new, other.own) for other in fellows)
+    return 2 * related < len(fellows)
+
+
+def _is_of_two(new: Own, match: _Match, others: Others) -> bool:
+    """Tell whether what a text matches is a composite, by this story and another that it is of.
+
+    It is told by the text that comes last of the three as it would be by the composite itself.
+    """
+    member, like = match.member, match.like.turned
+    left = ~like.mask & member.own.mask
+    if not _is_story_of(like) or member.own.count(left) < MIN_WORDS:
+        return False
+    return any(
+        (second := _match(member.own, other)) is not None
+        and _is_story_of(second.like)
+        and _are_apart(like, second.like)
+        and not are_related(new, other.own)
+        for other in [*others.fellows(member), *others.sharing(member, left)]
     )

@@ -9,13 +9,23 @@ from one template do not. The figures were measured on texts with all of that do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from pipelines.agreement import NAME, NUMBER, Codes, Writing, coded
-from pipelines.shingles import SHINGLE, SIGNS_A_WORD, Hashes, Mask, grams, is_among, sampled, words
+from pipelines.shingles import (
+    SHINGLE,
+    SIGNS_A_WORD,
+    Hashes,
+    Mask,
+    among,
+    grams,
+    is_among,
+    sampled,
+    words,
+)
 
 # Under this many words of its own a text is not compared: walls, notices and captions are alike.
 MIN_WORDS = 40
@@ -80,6 +90,13 @@ class Text:
     @cached_property
     def keys(self) -> list[int]:
         return sampled(self.shingles)
+
+    def keys_in(self, mask: Mask) -> list[int]:
+        """Return its keys that are of words in `mask` alone."""
+        whole = np.ones(len(self.shingles), np.bool_)
+        for i in range(SHINGLE):
+            whole &= mask[i : i + len(whole)]
+        return among(self.keys, self.shingles[whole])
 
     @property
     def n(self) -> int:
@@ -149,16 +166,17 @@ class Own:
 class Likeness:
     """What of a text stands in another one, each seen from itself: 0..1.
 
-    `mask` are the words of `new` that do. `names` and `numbers`: of those that stand in the shared
-    part of the shorter text, how many are in the longer one. Where no capitals tell the names,
-    `names` is how many words of that part are in the other text, seen from the one that says more
-    of what is there: what is left out of one of them, or added, differs from one side only, what
-    is put in the place of a name from both.
+    `mask` are the words of `new` that do, `mask_of_known` those of `known`. `names` and `numbers`:
+    of those that stand in the shared part of the shorter text, how many are in the longer one.
+    Where no capitals tell the names, `names` is how many words of that part are in the other text,
+    seen from the one that says more of what is there: what is left out of one of them, or added,
+    differs from one side only, what is put in the place of a name from both.
     """
 
     new: Own
     known: Own
     mask: Mask
+    mask_of_known: Mask
     of_new: float
     of_known: float
     head_of_new: float
@@ -166,6 +184,26 @@ class Likeness:
     names: float
     numbers: float
     numbers_told: int
+
+    @property
+    def begins_known(self) -> bool:
+        """Tell whether the known page begins with what is in both, and is its own."""
+        return bool(self.mask_of_known[:_HEAD].mean() >= _BRIEF_HEAD_SHARED)
+
+    @property
+    def turned(self) -> Likeness:
+        """Return the same as the known text has it."""
+        return replace(
+            self,
+            new=self.known,
+            known=self.new,
+            mask=self.mask_of_known,
+            mask_of_known=self.mask,
+            of_new=self.of_known,
+            of_known=self.of_new,
+            head_of_new=self.head_of_known,
+            head_of_known=self.head_of_new,
+        )
 
     @property
     def is_new_shorter(self) -> bool:
@@ -200,6 +238,7 @@ def likeness(new: Own, known: Own, *, shared: tuple[Mask, Mask] | None = None) -
         new=new,
         known=known,
         mask=mask & new.mask,
+        mask_of_known=other & known.mask,
         of_new=new.share(mask),
         of_known=known.share(other),
         head_of_new=new.head(mask),

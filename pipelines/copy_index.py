@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipelines.clusters import Member, Place, place
+from pipelines.clusters import Member, Others, Place, place
 from pipelines.copies import (
     Own,
     Text,
@@ -25,7 +25,7 @@ from pipelines.copies import (
 )
 from pipelines.copy_tables import Lead, lead_to, leads, put_keys, put_texts, texts
 from pipelines.lake import Lake
-from pipelines.shingles import SHINGLE, Hashes, is_among
+from pipelines.shingles import SHINGLE, Hashes, Mask, is_among
 from pipelines.state import State
 from pipelines.state_tables import ArticleState
 from pipelines.transaction import Transaction
@@ -82,18 +82,23 @@ class CopyIndex:
 
     # Reading
 
-    def find(self, article_id: str, text: Text, *, site: str) -> Found:
-        """Return where a text of `site` belongs; `article_id` is its own, which does not count."""
+    def find(self, article_id: str, text: Text, *, site: str, within: str | None = None) -> Found:
+        """Return where a text of `site` belongs; `article_id` is its own, which does not count.
+
+        `within` is the cluster that it is in already: what leads there may be its own keys alone.
+        """
         keys = self.led_to(text.keys, but=article_id)
         own = self._own(text, site, keys)
         if not own.is_enough:
             return Found(place=Place(), keys=keys)
         candidates = self._candidates(site, keys)
-
-        def fellows(cluster_id: str, but: frozenset[str]) -> list[Member]:
-            return self._fellows(cluster_id, but | {article_id})
-
-        return Found(place=place(own, candidates, site=site, fellows=fellows), keys=keys)
+        if within is not None and all(one.cluster_id != within for one in candidates):
+            candidates += self._fellows(within, but={article_id})
+        others = Others(
+            fellows=lambda one: self._fellows(one.cluster_id, but={one.article_id, article_id}),
+            sharing=lambda one, mask: self._sharing(one, mask, but=article_id),
+        )
+        return Found(place=place(own, candidates, site=site, others=others), keys=keys)
 
     def is_copy_of_any(self, article: ArticleState, others: Iterable[ArticleState]) -> bool:
         """Tell whether an article's current text is a copy of that of another, or they of it."""
@@ -135,9 +140,15 @@ class CopyIndex:
                 by_id[one.article_id] = one
         return self._members([by_id[one] for one in _best(counts)])
 
-    def _fellows(self, cluster_id: str, but: frozenset[str]) -> list[Member]:
+    def _fellows(self, cluster_id: str, *, but: Collection[str]) -> list[Member]:
         some = self._known.members(cluster_id, most=_FELLOWS + len(but))
         return self._members([lead_to(one) for one in some if one.article_id not in but][:_FELLOWS])
+
+    def _sharing(self, member: Member, mask: Mask, *, but: str) -> list[Member]:
+        """Return what has some of the words of a member too."""
+        keys = self.led_to(member.text.keys_in(mask), but=but)
+        some = self._candidates(member.site, keys)
+        return [one for one in some if one.article_id != member.article_id]
 
     def _members(self, some: Sequence[Lead]) -> list[Member]:
         known = self.texts_of(some)
@@ -222,10 +233,10 @@ class CopyIndex:
 
         `keys` are what `find` gave of it. Its cluster needs each of them only once.
         """
-        pending = self._pending.setdefault(batch, _Pending())
-        pending.texts[article.article_id] = (article.content_hash, text)
+        self.keep_text(batch, article, text)
         if article.cluster_relation == "composite":
             return
+        pending = self._pending[batch]
         for key in text.keys:
             there = keys.get(key, ())
             is_known = any(
@@ -234,6 +245,10 @@ class CopyIndex:
             )
             if not is_known and len(there) < OF_ALL and not _of_site(there, article.site):
                 pending.keys[key].append(article.article_id)
+
+    def keep_text(self, batch: str, article: ArticleState, text: Text) -> None:
+        pending = self._pending.setdefault(batch, _Pending())
+        pending.texts[article.article_id] = (article.content_hash, text)
 
     def keep_again(self, batch: str, articles: Iterable[ArticleState]) -> None:
         """Have articles found by what only another member led to, who is of no use for it now."""

@@ -15,6 +15,8 @@ from pipelines.state_tables import ArticleState
 
 # So many members of a cluster are looked at again when one of them turns out to be of two stories.
 _FELLOWS = 20
+# The cluster of an article whose own id names another one already: it founded that, and left it.
+APART = "-composite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,10 @@ def deduplicated(
         return Deduplicated(relations=() if current else (own,), text=text)
     same_text = ledger.articles_with_text(revision.article.content_hash)
     others = [one for one in same_text if one.article_id != revision.article_id]
-    found = ledger.copies.find(revision.article_id, text, site=site) if not others else None
+    within = current.cluster_id if current else None
+    found = None
+    if not others or (within and all(one.cluster_id != within for one in others)):
+        found = ledger.copies.find(revision.article_id, text, site=site, within=within)
     place = found.place if found else Place()
     cluster = others[0].cluster_id if others else place.cluster_id
     relations = relations_of(
@@ -50,8 +55,9 @@ def deduplicated(
         place=place,
         original=ledger.original_of(cluster) if cluster else None,
     )
-    relations += tuple(_composites(ledger, place))
-    return Deduplicated(relations=relations, text=text, keys=found.keys if found else None)
+    relations += tuple(_composites(ledger, place, relations))
+    keys = found.keys if found and not others else None
+    return Deduplicated(relations=relations, text=text, keys=keys)
 
 
 def put_down(
@@ -73,6 +79,9 @@ def put_down(
     ledger.add_revision(revision, article=article, relations=found.relations)
     if found.keys is not None:
         ledger.copies.keep(batch, article, found.text, keys=found.keys)
+    elif current is not None and found.text.words >= MIN_WORDS:
+        # What led to it leads to it still, and the lake has its new text only after the commit.
+        ledger.copies.keep_text(batch, article, found.text)
     return article, tuple(_unseated(ledger, batch, others))
 
 
@@ -106,10 +115,10 @@ def _unseated(ledger: Ledger, batch: str, relations: Sequence[Relation]) -> Iter
     for relation in relations:
         if (old := ledger.article(relation.article_id)) is None:
             continue
-        new = replace(old, cluster_relation=relation.relation)
+        new = replace(old, cluster_id=relation.cluster_id, cluster_relation=relation.relation)
         ledger.add_article(batch, new)
-        if relation.relation == "composite":
-            ledger.copies.keep_again(batch, ledger.members(new.cluster_id, most=_FELLOWS))
+        if new.cluster_id != old.cluster_id:
+            ledger.copies.keep_again(batch, ledger.members(old.cluster_id, most=_FELLOWS))
         if old.cluster_relation == "original" != new.cluster_relation:
             yield new
 
@@ -138,7 +147,7 @@ def relations_of(
     if cluster is None:
         return (_relation(own, own, place.relation),) if current is None else ()
     if current is not None and (current.cluster_id == cluster or followers):
-        return ()
+        return tuple(_same_as_of(current, place))
     relation = "exact" if others else place.relation
     same_as = tuple(_same_as(place, own, cluster))
     if original is None:
@@ -160,6 +169,22 @@ def is_original_of(article: ArticleState, cluster_id: str) -> bool:
     return article.cluster_id == cluster_id and article.cluster_relation == "original"
 
 
+def _same_as_of(current: ArticleState, place: Place) -> Iterator[Relation]:
+    """Yield what an edit of an article that stays where it is tells of its cluster.
+
+    That says nothing, unless its new text is still a copy of another one there.
+    """
+    joined = {one.cluster_id for one in place.same_as} | {place.cluster_id}
+    for other in sorted(one for one in joined if one is not None and one != current.cluster_id):
+        if current.cluster_id in joined:
+            yield Relation(
+                article_id=current.article_id,
+                cluster_id=current.cluster_id,
+                relation=current.cluster_relation,
+                same_as=other,
+            )
+
+
 def _same_as(place: Place, own: str, cluster: str) -> Iterator[Relation]:
     """Yield what says that further clusters are this story too: one in the text's own row."""
     for n, member in enumerate(place.same_as):
@@ -171,17 +196,35 @@ def _same_as(place: Place, own: str, cluster: str) -> Iterator[Relation]:
         )
 
 
-def _composites(ledger: Ledger, place: Place) -> Iterator[Relation]:
-    """Yield that some articles are made of two stories, and who is the original instead."""
+def _composites(ledger: Ledger, place: Place, relations: Sequence[Relation]) -> Iterator[Relation]:
+    """Yield that some articles are made of two stories, and who is the original instead.
+
+    They leave their cluster, with what has the very same text; it keeps its id and the others.
+    """
     for article_id in place.composites:
         article = ledger.article(article_id)
         if article is None:
             continue
-        yield _relation(article_id, article.cluster_id, "composite")
-        members = ledger.members(article.cluster_id, most=2)
-        other = next((one for one in members if one.article_id != article_id), None)
-        if other and article.cluster_relation == "original":
-            yield _relation(other.article_id, other.cluster_id, "original")
+        cluster_id = article.cluster_id
+        same = ledger.articles_with_text(article.content_hash, most=_FELLOWS)
+        leaving = {one.article_id for one in same if one.cluster_id == cluster_id} | {article_id}
+        apart = apart_from(cluster_id, article_id)
+        yield _relation(article_id, apart, "composite")
+        for other in sorted(leaving - {article_id}):
+            yield _relation(other, apart, "exact")
+        original = ledger.original_of(cluster_id)
+        if any((one.cluster_id, one.relation) == (cluster_id, "original") for one in relations):
+            continue
+        if original is None or original.article_id in leaving:
+            members = ledger.members(cluster_id, most=len(leaving) + 1)
+            heir = next((one for one in members if one.article_id not in leaving), None)
+            if heir is not None:
+                yield _relation(heir.article_id, cluster_id, "original")
+
+
+def apart_from(cluster_id: str, article_id: str) -> str:
+    """Return the id of the cluster of what leaves another that may have been named after it."""
+    return f"{article_id}{APART}" if cluster_id == article_id else article_id
 
 
 def _relation(

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -211,10 +211,11 @@ class Lake:
             recorded_at = self._next_time(now)
             _refuse_doubles(batch)
             self._sum_up(batch.warc_path)
-            newest = _newest(batch.relations)
             rows = {
                 "revisions": [revision_row(r, recorded_at=recorded_at) for r in batch.revisions],
-                "relations": [relation_row(r, recorded_at=recorded_at) for r in newest.values()],
+                "relations": [
+                    relation_row(r, recorded_at=recorded_at) for r in _newest(batch.relations)
+                ],
                 "reservations": [
                     reservation_row(c.page) for c in batch.captures if c.page.reserved
                 ],
@@ -488,16 +489,19 @@ def _refuse_doubles(batch: Batch) -> None:
             )
 
 
-def _newest(relations: Iterable[Relation]) -> dict[str, Relation]:
-    """Return one relation an article: of two in one commit the later holds, and what both say of
-    clusters that are the same.
+def _newest(relations: Sequence[Relation]) -> Iterator[Relation]:
+    """Yield what holds of each article: of two relations in one commit the later.
+
+    What several say of clusters that are the same holds as long as the article stays in its own.
     """
-    newest: dict[str, Relation] = {}
+    newest = {one.article_id: one for one in relations}
+    same_as: dict[str, dict[str, None]] = {}
     for one in relations:
-        before = newest.get(one.article_id)
-        is_kept = before and before.same_as and not one.same_as
-        newest[one.article_id] = replace(one, same_as=before.same_as) if before and is_kept else one
-    return newest
+        if one.same_as and one.cluster_id == newest[one.article_id].cluster_id:
+            same_as.setdefault(one.article_id, {})[one.same_as] = None
+    for article_id, one in newest.items():
+        for cluster_id in same_as.get(article_id, [None]):
+            yield replace(one, same_as=cluster_id)
 
 
 def _like(found: pa.Table, schema: pa.Schema) -> pa.Schema:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,19 @@ def sampled(shingles: Hashes) -> list[int]:
     kept = below if len(below) > 2 * FEWEST else np.sort(shingles)
     kept = kept[np.append(True, kept[1:] != kept[:-1])] if len(kept) else kept
     kept = kept[: min(max(int(np.searchsorted(kept, _BOUND)), FEWEST), MOST)]
+    return list(dict.fromkeys(_low(kept)))
+
+
+def among(keys: Sequence[int], shingles: Hashes) -> list[int]:
+    """Return which of a text's keys are those of some of its shingles."""
+    there = set(_low(shingles))
+    return [key for key in keys if key in there]
+
+
+def _low(shingles: Hashes) -> list[int]:
     # The upper bits of the smallest are all zeros; the lower ones tell them apart.
-    low = (kept & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
-    keys: list[int] = low.tolist()
-    return list(dict.fromkeys(keys))
+    low: list[int] = (shingles & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32).tolist()
+    return low
 
 
 def is_among(hashes: npt.NDArray[Any], there: npt.NDArray[Any]) -> Mask:

@@ -322,6 +322,22 @@ def test_dedup_benchmark_tells_copies_in_a_file_of_texts(tmp_path: Path, batch: 
     assert len({one["cluster_id"] for one in found}) == 2
 
 
+def test_dedup_benchmark_compares_orders_of_arrival(tmp_path: Path) -> None:
+    told = LANGUAGES["en"].text
+    texts = [told, f"PORT ELLERY (Wire) — {told}", LANGUAGES["tr"].text]
+    rows = [
+        {"id": n, "url": f"https://s{n}.example/{n}/", "site": f"s{n}", "title": "", "text": text}
+        | {"cluster": n // 2, "parents": None}
+        for n, text in enumerate(texts)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "texts.parquet")
+    _, said = run("dedup.py", str(tmp_path / "texts.parquet"), "--orders", "2")
+    assert [one["order"] for one in said["orders"]] == ["given", "reversed", "shuffled 1"]
+    for one in said["orders"]:
+        assert (one["pairs"], one["agreement"]) == (1, 1.0)
+        assert (one["precision"], one["recall"], one["ari"]) == (1.0, 1.0, 1.0)
+
+
 def test_dedup_benchmark_measures_an_index() -> None:
     _, said = run("dedup.py", "--scale", "2000", "--new", "50")
     [scale] = said["scale"]

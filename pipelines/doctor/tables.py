@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipelines.deduplicate import APART
 from pipelines.doctor.findings import BACKUP, REBUILD, Finding
 from pipelines.doctor.snapshot import Snapshot
 from pipelines.lake import Lake
@@ -90,8 +91,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "relations",
         "its cluster is named after an article that is not there",
-        """SELECT DISTINCT l.article_id FROM relations l
-           ANTI JOIN revisions r ON r.article_id = l.cluster_id""",
+        f"""SELECT DISTINCT l.article_id FROM relations l
+            ANTI JOIN revisions r ON r.article_id = replace(l.cluster_id, '{APART}', '')""",  # noqa: S608 - our own word
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from pipelines.deduplicate import deduplicated, put_down
 from pipelines.fingerprint import content_hash
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
-from pipelines.model import Article, RecordLocation, Relation
-from pipelines.revise import first_revision
+from pipelines.model import Article, RecordLocation, Relation, Revision
+from pipelines.revise import first_revision, next_revision
 from pipelines.state import State
 from pipelines.state_tables import ArticleState
 
@@ -44,33 +44,54 @@ class Desk:
         return f"warc/2026/03/desk-{self.taken}.warc.gz"
 
     def take(self, story: Story) -> ArticleState:
-        now = BEGAN + timedelta(seconds=self.taken)
         site = story.site or f"site_{story.name}"
-        revision = first_revision(
-            Article(
-                url=f"https://{site}.example/{story.name}",
-                site=site,
-                article_body=story.text,
-                content_hash=content_hash(story.text),
-                word_count=len(story.text.split()),
-                date_published=story.published,
-                date_published_precision="minute" if story.published else None,
-            ),
-            canonical_url=f"https://{site}.example/{story.name}",
-            fetched_at=now,
-            location=RecordLocation(
-                warc_path=self.batch,
-                warc_offset=self.taken,
-                warc_length=0,
-                warc_record_id=story.name,
-            ),
+        url = f"https://{site}.example/{story.name}"
+        article = Article(
+            url=url,
+            site=site,
+            article_body=story.text,
+            content_hash=content_hash(story.text),
+            word_count=len(story.text.split()),
+            date_published=story.published,
+            date_published_precision="minute" if story.published else None,
         )
-        found = deduplicated(self.ledger, revision, site=site, current=None)
-        article, _ = put_down(self.ledger, self.batch, revision, found, site=site, current=None)
+        revision = first_revision(
+            article, canonical_url=url, fetched_at=self._now, location=self._location(story.name)
+        )
         self.names[revision.article_id] = story.name
+        return self._put_down(revision, current=None)
+
+    def edit(self, name: str, text: str) -> ArticleState:
+        """Take a later version of a story that was taken."""
+        current = self.articles()[name]
+        before = self.ledger.current(current.article_id)
+        article = replace(before.article, article_body=text, content_hash=content_hash(text))
+        revision = next_revision(
+            before,
+            article,
+            change=("body",),
+            canonical_url=current.canonical_url,
+            fetched_at=self._now,
+            location=self._location(f"{name} {self.taken}"),
+        )
+        return self._put_down(revision, current=current)
+
+    def _put_down(self, revision: Revision, *, current: ArticleState | None) -> ArticleState:
+        site = revision.article.site or ""
+        found = deduplicated(self.ledger, revision, site=site, current=current)
+        article, _ = put_down(self.ledger, self.batch, revision, found, site=site, current=current)
         self.relations += found.relations
         self.taken += 1
         return article
+
+    @property
+    def _now(self) -> datetime:
+        return BEGAN + timedelta(seconds=self.taken)
+
+    def _location(self, name: str) -> RecordLocation:
+        return RecordLocation(
+            warc_path=self.batch, warc_offset=self.taken, warc_length=0, warc_record_id=name
+        )
 
     def take_all(self, stories: Iterable[Story], *, batch: int | None = None) -> None:
         """Take stories, and commit them, so many at a time; without `batch`, not yet."""

@@ -292,6 +292,28 @@ def test_clusters_that_were_found_to_be_one_are_one_row_and_were_two_before(desk
     ]  # fmt: skip
 
 
+def test_all_that_one_commit_finds_to_be_the_same_as_a_cluster_is_kept(
+    desk: Desk, batch_of: BatchOf
+) -> None:
+    ids = [desk.take(name, at="2024-07-01", cluster=None) for name in ("one", "two", "three")]
+    said = Relation(article_id=ids[0], cluster_id=ids[0], relation="original")
+    relations = [replace(said, same_as=other) for other in ids[1:]]
+    desk.lake.commit(batch_of("found", [], relations=[*relations, said]), now=desk.now)
+    assert desk.cluster()["cluster_ids"] == sorted(ids)
+
+
+def test_what_leaves_a_cluster_in_one_commit_takes_nothing_with_it_that_was_said_of_that(
+    desk: Desk, batch_of: BatchOf
+) -> None:
+    both = desk.take("both", at="2024-07-01", cluster=None)
+    one, two = (desk.take(name, at="2024-07-01", cluster=both) for name in ("one", "two"))
+    said = Relation(article_id=both, cluster_id=both, relation="original", same_as=two)
+    left = Relation(article_id=both, cluster_id=f"{both}-composite", relation="composite")
+    desk.lake.commit(batch_of("found", [], relations=[said, left]), now=desk.now)
+    members = [[m["article_id"] for m in row["member_articles"]] for row in desk.clusters()]
+    assert sorted(map(sorted, members)) == sorted([[both], sorted([one, two])])
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_ring_of_such_findings_is_one_cluster_by_the_oldest_id(desk: Desk, turned: bool) -> None:
     first = desk.take("one", at="2024-07-01T09:00", cluster=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
@@ -63,15 +64,48 @@ def test_each_kind_of_copy_has_its_own_relation(desk):
     assert desk.groups() == [["cut", "edited", "first", "same"]]
 
 
-def test_a_text_of_two_stories_that_came_before_the_second_of_them_joins_them_not(desk):
+@pytest.mark.parametrize("batch", [1, None])
+@pytest.mark.parametrize("order", [*permutations(("first", "both", "quarry"))])
+def test_a_text_of_two_stories_is_alone_whichever_of_them_came_first(desk, order, batch):
+    texts = {
+        "first": ENGLISH.text,
+        "both": f"{ENGLISH.text}\n\n{other_story()}",
+        "quarry": other_story(),
+    }
+    stories = [Story(name=name, text=texts[name]) for name in order]
+    desk.take_all([*stories, Story(name="again", text=other_story("valley"))], batch=batch)
+    assert desk.relation_of("both") == "composite"
+    assert desk.groups() == [["again", "quarry"]]
+
+
+def test_an_exact_copy_of_a_text_of_two_stories_leaves_with_it(desk):
     both = f"{ENGLISH.text}\n\n{other_story()}"
-    relations = takes(
-        desk, first=ENGLISH.text, both=both, quarry=other_story(), again=other_story("valley")
-    )
-    assert relations["both"] == "composite"
-    one, two = (desk.articles()[name].cluster_id for name in ("first", "quarry"))
-    assert one != two
-    assert desk.articles()["again"].cluster_id == two
+    takes(desk, both=both, twin=both, first=ENGLISH.text, quarry=other_story())
+    assert desk.groups() == [["both", "twin"]]
+    relations = {name: one.cluster_relation for name, one in desk.articles().items()}
+    assert relations == {
+        "both": "composite",
+        "twin": "exact",
+        "first": "original",
+        "quarry": "original",
+    }
+
+
+def test_an_edit_that_two_clusters_have_in_common_tells_that_they_are_one(desk):
+    first, second, third = ENGLISH.story
+    top, end = f"{first}\n\n{second}", f"{second}\n\n{third}"
+    takes(desk, top=top, more=f"{top} It was so.", end=end)
+    assert desk.groups() == [["more", "top"]]
+    desk.edit("top", ENGLISH.text)
+    assert desk.groups() == [["end", "more", "top"]]
+
+
+def test_an_edit_that_is_what_another_site_has_already_is_found_before_it_is_committed(desk):
+    edited = reworded(ENGLISH.text, every=12)
+    takes(desk, first=ENGLISH.text, other=edited)
+    desk.edit("first", edited)
+    takes(desk, cut="\n\n".join(ENGLISH.story[:2]))
+    assert desk.groups() == [["cut", "first", "other"]]
 
 
 def test_the_earlier_one_is_the_original_of_copies_that_differ(desk):

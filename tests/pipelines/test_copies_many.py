@@ -81,7 +81,7 @@ def test_copies_are_found_and_stories_are_kept_apart(tmp_path):
     desk = Desk(tmp_path)
     desk.take_all(newsday(20))
     right = pairs([f"s{n}c{i}" for i in range(6)] for n in range(20))
-    found = {pair for pair in pairs(desk.groups()) if not any("both" in name for name in pair)}
+    found = pairs(desk.groups())
     assert len(found & right) >= 0.97 * len(right)
     assert found <= right
 
@@ -95,17 +95,17 @@ def test_other_batches_give_the_same_assignments(tmp_path, batch):
     assert assigned(one) == assigned(other)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_other_orders_give_the_same_stories(tmp_path, seed):
     stories = newsday(16)
     one, other = Desk(tmp_path / "one"), Desk(tmp_path / "other")
     one.take_all(stories)
-    random.Random(seed).shuffle(stories)  # noqa: S311 - an order, no secret
+    if seed:
+        random.Random(seed).shuffle(stories)  # noqa: S311 - an order, no secret
+    else:
+        stories.reverse()
     other.take_all(stories)
-    mine, theirs = (
-        {pair for pair in pairs(desk.groups()) if not any("both" in name for name in pair)}
-        for desk in (one, other)
-    )
+    mine, theirs = (pairs(desk.groups()) for desk in (one, other))
     assert len(mine & theirs) >= 0.99 * len(mine | theirs)
 
 
