@@ -234,8 +234,10 @@ def _is_of_two(new: Own, match: _Match, others: Others) -> bool:
     It is told by the text that comes last of the three as it would be by the composite itself.
     """
     member, like = match.member, match.like.turned
-    left = ~like.mask & member.own.mask
-    if not _is_story_of(like) or member.own.count(left) < MIN_WORDS:
+    if not _is_story_of(like):
+        return False
+    left = ~like.mask & like.new.mask
+    if like.new.count(left) < MIN_WORDS:
         return False
     return any(
         (second := _match(member.own, other)) is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -94,8 +95,15 @@ class CopyIndex:
         candidates = self._candidates(site, keys)
         if within is not None and all(one.cluster_id != within for one in candidates):
             candidates += self._fellows(within, but={article_id})
+
+        @cache  # several members of one cluster are asked for it, and more than once
+        def fellows(cluster_id: str) -> list[Member]:
+            return self._fellows(cluster_id, but={article_id})
+
         others = Others(
-            fellows=lambda one: self._fellows(one.cluster_id, but={one.article_id, article_id}),
+            fellows=lambda one: [
+                other for other in fellows(one.cluster_id) if other.article_id != one.article_id
+            ],
             sharing=lambda one, mask: self._sharing(one, mask, but=article_id),
         )
         return Found(place=place(own, candidates, site=site, others=others), keys=keys)
