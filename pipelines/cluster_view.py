@@ -12,6 +12,9 @@ from pipelines.agencies import ANY_MARK
 
 # Of a member: half of its words or more are the original's, so it is no source of its own.
 COPIED_FROM = 0.5
+# A text that somebody has so many days before all others was seen there by one of them, or by us;
+# else its date is that of a wrong clock, or the others took up what is old.
+LONG_BEFORE = 90
 # What a dateline and a sign-off are looked for in, in characters.
 HEAD, TAIL = 200, 120
 
@@ -51,11 +54,13 @@ _STEPS = {
     """,
     "sizes": "SELECT *, sum(own_size) OVER (PARTITION BY cluster) AS size FROM led_to",
     # A date that lies in the future, or behind the moment when the page was seen (publishers move
-    # theirs), says less than that moment.
+    # theirs), or comes from a server whose clock is wrong, says less than that moment.
     "dated": f"""
         SELECT articles.*, cluster, size,
                date_published <= first_seen
-                   AND NOT coalesce(list_contains(date_published_flags, 'future'), false)
+                   AND NOT coalesce(
+                       list_has_any(date_published_flags, ['future', 'clock']), false
+                   )
                    IS TRUE AS is_dated,
                left(article_body, {HEAD}) AS head, right(article_body, {TAIL}) AS tail,
                concat_ws(' ', url, byline, array_to_string(authors, ' '), head, tail) AS marks
@@ -147,6 +152,7 @@ _STEPS = {
     """,
 }
 
+_NEAR_FIRST = f"(earliest <= first_known + INTERVAL {LONG_BEFORE} DAY)"
 _CLUSTERS = f"""
     SELECT c.cluster AS cluster_id,
            any_value(article_id) FILTER (place = 1) AS original_article_id,
@@ -168,6 +174,11 @@ _CLUSTERS = f"""
                     ELSE coalesce(c.agency, c.publisher) END
            ))) AS independent_sources,
            list_sort(list_distinct(list(site) FILTER (may_be_first))) AS first_sites,
+           coalesce(
+               len(list_distinct(list(site) FILTER ({_NEAR_FIRST}))) = 1
+                   AND min(c.first_seen) FILTER ({_NEAR_FIRST})
+                       > min(earliest) FILTER (NOT {_NEAR_FIRST}), false
+           ) AS first_is_doubtful,
            min(c.date_published) AS first_published,
            max(c.date_published) AS last_published,
            min(c.first_seen) AS first_seen,

@@ -246,10 +246,13 @@ def _reverse(revision: Revision, original: ArticleState, place: Place) -> str:
 
 
 def _is_earlier(revision: Revision, than: ArticleState) -> bool:
-    """Tell whether it was published first; of one day and an hour in it nobody knows."""
+    """Tell whether it was published first; of one day and an hour in it nobody knows.
+
+    Nor by a clock that is known to be wrong.
+    """
     article = revision.article
     mine, theirs = article.date_published, than.date_published
-    if mine is None or theirs is None:
+    if mine is None or theirs is None or "clock" in article.date_published_flags:
         return False
     if "day" in {article.date_published_precision, than.date_published_precision}:
         return _day(mine) < _day(theirs)

@@ -14,7 +14,7 @@ from crawler.extraction import access, language
 from crawler.extraction.authors import Credits, find_credits
 from crawler.extraction.body import Body, find_body
 from crawler.extraction.candidates import Candidate, Choice
-from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates
+from crawler.extraction.dates import DateHabits, Dates, day_first, find_dates, is_clock_off
 from crawler.extraction.document import decode, header, parse, unfit, visible
 from crawler.extraction.fields import (
     declared_languages,
@@ -109,6 +109,9 @@ def reading_of(
         url=url,
         site=site,
         content_type=header(headers, "content-type"),
+        is_clock_off=is_clock_off(
+            header(headers, "date"), header(headers, "age"), fetched_at=fetched_at
+        ),
         hints=hints or NO_HINTS,
         fetched_at=fetched_at,
         furniture=furniture,
@@ -128,6 +131,7 @@ class _Given:
     url: str
     site: Site | None
     content_type: str
+    is_clock_off: bool
     hints: Hints
     fetched_at: datetime | None
     furniture: Furniture | None
@@ -293,7 +297,7 @@ def _blank(url: str, site: Site | None, furniture: Furniture | None) -> Article:
 
 def _article(read: Reading, given: _Given) -> Article:
     article = _with_text(_blank(given.url, given.site, given.furniture), read, given)
-    article = _with_dates(article, read.dates)
+    article = _with_dates(article, read.dates, is_clock_off=given.is_clock_off)
     article = _with_metadata(article, read)
     evidence = Evidence(
         url=given.url,
@@ -324,7 +328,7 @@ def _with_text(article: Article, read: Reading, given: _Given) -> Article:
     )
 
 
-def _with_dates(article: Article, dates: Dates) -> Article:
+def _with_dates(article: Article, dates: Dates, *, is_clock_off: bool) -> Article:
     modified = dates.modified.when if dates.modified else None
     published = dates.published
     if published is None:
@@ -336,7 +340,7 @@ def _with_dates(article: Article, dates: Dates) -> Article:
         date_published_raw=published.raw,
         date_published_source=published.source,
         date_published_precision=published.precision,
-        date_published_flags=published.flags,
+        date_published_flags=(*published.flags, "clock") if is_clock_off else published.flags,
         time_zone_assumed=published.time_zone_assumed,
     )
 

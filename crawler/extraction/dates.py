@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,8 @@ from pipelines.model import Hints
 # A clock that is an hour wrong (a summer-time mistake) and a feed read a moment before its
 # article's time are common; a day covers every zone mistaken for another.
 FUTURE = timedelta(days=1)
+# A cache that does not tell the age of what it sends may be some days behind.
+CLOCK = timedelta(days=7)
 _PUBLISHED_META = (
     "article:published_time",
     "og:article:published_time",
@@ -164,6 +167,22 @@ def find_dates(
     if changed is None:
         last = replace(last, value=None, winner=None, why=_FLAGGED if last.winner else "")
     return Dates(chosen, changed, (first, last))
+
+
+def is_clock_off(sent: str, age: str, *, fetched_at: datetime | None) -> bool:
+    """Tell whether the server's own clock was wrong, by its headers `Date` and `Age`.
+
+    What a publisher's system dates by such a clock is wrong too, and nothing else on a page that
+    is dated a year too early tells it from an old one.
+    """
+    try:
+        said = parsedate_to_datetime(sent)
+    except ValueError:
+        return False
+    if fetched_at is None or said.tzinfo is None:
+        return False
+    cached = timedelta(seconds=int(age)) if age.isdecimal() and len(age) < 10 else timedelta(0)
+    return abs(fetched_at - said) > CLOCK and abs(fetched_at - said - cached) > CLOCK
 
 
 def _is_future(moment: Moment, fetched_at: datetime | None) -> bool:

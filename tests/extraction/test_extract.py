@@ -357,6 +357,33 @@ def test_date_far_after_the_fetch_is_flagged_as_future() -> None:
     assert "future" in article.date_published_flags
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_flagged"),
+    [
+        ({"Date": "Sun, 16 Nov 2025 20:00:00 GMT"}, True),
+        ({"date": "Wed, 17 Nov 2027 07:00:00 GMT"}, True),
+        ({"Date": "Mon, 16 Nov 2026 23:59:00 GMT"}, False),
+        ({"Date": "Fri, 17 Jul 2026 00:00:00 GMT", "Age": "10627200"}, False),
+        ({"Date": "yesterday"}, False),
+        ({"Date": ""}, False),
+        ({}, False),
+    ],
+)
+def test_date_of_a_server_whose_clock_is_a_year_off_is_flagged_and_kept(
+    headers: dict[str, str], is_flagged: bool
+) -> None:
+    head = '<meta property="article:published_time" content="2025-11-16T19:30:00Z">'
+    article = extract(
+        page(STORY, head=head),
+        URL,
+        site=site(),
+        headers=headers,
+        fetched_at=datetime(2026, 11, 17, tzinfo=UTC),
+    )
+    assert article.date_published == datetime(2025, 11, 16, 19, 30, tzinfo=UTC)
+    assert ("clock" in article.date_published_flags) == is_flagged
+
+
 @pytest.mark.parametrize("codec", ["utf-8", "cp1253", "iso8859_7"])
 def test_greek_page_is_read_in_whatever_charset_it_declares(codec: str) -> None:
     text = "Η πρώτη νηοπομπή του χειμώνα απέπλευσε την Τρίτη από το λιμάνι με εννέα πλοία. " * 3

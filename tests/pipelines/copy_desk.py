@@ -26,6 +26,7 @@ class Story:
     text: str
     site: str = ""
     published: datetime | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Desk:
@@ -54,6 +55,7 @@ class Desk:
             word_count=len(story.text.split()),
             date_published=story.published,
             date_published_precision="minute" if story.published else None,
+            date_published_flags=story.flags,
         )
         revision = first_revision(
             article, canonical_url=url, fetched_at=self._now, location=self._location(story.name)

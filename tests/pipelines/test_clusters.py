@@ -167,10 +167,41 @@ def test_a_date_in_the_future_is_not_trusted_and_one_behind_the_sight_is_the_sig
     ]
 
 
+def test_a_date_by_a_clock_known_to_be_wrong_is_not_trusted(desk: Desk) -> None:
+    desk.take("behind", at="2023-07-01T10:00", date_published_flags=("clock",))
+    desk.take("honest", at="2024-07-01T10:00")
+    one = desk.cluster()
+    assert _told(one, "original_site", "first_sites") == ("honest", ["honest"])
+    assert (one["first_published"], one["first_is_doubtful"]) == (_time("2024-07-01T10:00"), False)
+
+
+@pytest.mark.parametrize(
+    ("first", "seen", "further", "is_doubtful"),
+    [
+        ("2023-07-01T10:00", "2024-07-01T12:00", None, True),
+        ("2023-07-01", "2024-07-02T12:00", None, True),
+        ("2023-07-01T10:00", "2023-07-01T11:00", None, False),  # it was seen there
+        ("2023-07-01T10:00", "2024-07-01T12:00", "2023-07-05T10:00", False),  # others had it too
+        ("2024-06-01T10:00", "2024-07-01T12:00", None, False),
+    ],
+)
+def test_who_was_first_by_a_date_long_before_all_others_that_nobody_bears_out_is_marked(
+    desk: Desk, first: str, seen: str, further: str | None, is_doubtful: bool
+) -> None:
+    desk.take("first", at=first, seen=seen)
+    if further:
+        desk.take("further", at=further)
+    desk.take("wire", at="2024-07-01T08:00", url="https://apnews.com/article/hull-7")
+    desk.take("customer", at="2024-07-01T09:00", body=f"(AP) - {TEXT}")
+    one = desk.cluster()
+    assert _told(one, "first_sites", "first_is_doubtful") == (["first"], is_doubtful)
+
+
 def test_a_story_without_copies_is_a_cluster_too(desk: Desk) -> None:
     desk.take("only", at=None)
     one = desk.cluster()
     assert _told(one, "original_by", "members", "independent_sources") == ("alone", 1, 1)
+    assert one["first_is_doubtful"] is False
     assert one["first_published"] is None
     assert one["member_articles"][0]["coverage"] == 1.0
 
@@ -339,7 +370,7 @@ def test_what_was_known_then_has_the_members_and_the_original_of_then(desk: Desk
     ("asked", "reads"),
     [
         ("count(*)", set()),
-        ("cluster_id, members, sites, first_sites, first_published", set()),
+        ("cluster_id, members, sites, first_sites, first_is_doubtful, first_published", set()),
         ("source, original_headline", {"credit"}),
         ("independent_sources", {"credit", "shared"}),
         ("member_articles", {"credit", "shared"}),

@@ -207,10 +207,16 @@ def test_a_site_whose_clock_is_a_year_off_changes_who_is_first_and_joins_nothing
         [
             Story(name="first", text=ENGLISH.text, published=BEGAN),
             Story(name="ahead", text=f"{ENGLISH.text} More soon.", published=BEGAN + year),
+            Story(
+                name="behind",
+                text=f"{ENGLISH.text} More to come.",
+                published=BEGAN - year,
+                flags=("clock",),
+            ),
             Story(name="other", text=told(1), published=BEGAN + year),
         ]
     )
-    assert desk.groups() == [["ahead", "first"]]
+    assert desk.groups() == [["ahead", "behind", "first"]]
     assert desk.relation_of("first") == "original"
 
 
