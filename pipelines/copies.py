@@ -340,12 +340,15 @@ def _told(text: Text, mask: Mask, flag: np.uint32) -> Hashes:
 def _foreign(own: Own, where: Text, mask: Mask) -> float:
     """Return the share of a text's words in `mask` that are nowhere in another.
 
-    A sign is, when it stands beside neither of its neighbours there.
+    A sign is, when it stands beside neither of its neighbours there, and nor does the one beside
+    it: what is put in the place of a name are two of them or more, a single one is a desk's edit.
     """
     text = own.text
     if text.writing is Writing.SIGNS:
         is_new = ~is_among(text.pairs, where.sorted_pairs)
-        foreign = np.append(is_new, True) & np.append(True, is_new)
+        alone = np.append(is_new, True) & np.append(True, is_new)
+        in_two = alone[1:] & alone[:-1]
+        foreign = np.append(in_two, False) | np.append(False, in_two)
     else:
         foreign = ~is_among(text.hashes, where.sorted_hashes)
     part = mask & own.mask
