@@ -54,6 +54,8 @@ _NAMES = {
 # Of more than a few numbers most are the same; of a few one, where they tell most of what tells.
 _NUMBERS, _MANY_NUMBERS, _FEW_NUMBERS = 0.65, 0.77, 2
 _MANY = 5
+# Fewer names are looked for beyond the ends of what is shared too.
+_FEW_NAMES = 10
 # Texts of one matter have this in common, copies or not.
 _RELATED_COVERED, _RELATED_NAMES, _RELATED_FEWEST = 0.1, 0.2, 3
 
@@ -232,7 +234,10 @@ def likeness(new: Own, known: Own, *, shared: tuple[Mask, Mask] | None = None) -
     if max(new.text.writing, known.text.writing) >= Writing.NO_CAPITALS:
         names = 1 - min(_foreign(new, known.text, mask), _foreign(known, new.text, other))
     else:
-        names, _ = _agreeing(shorter.text, longer.text, part & shorter.mask, NAME)
+        names, told = _agreeing(shorter.text, longer.text, part & shorter.mask, NAME)
+        if told < _FEW_NAMES:
+            part = _wider(shorter.text, longer.text, part)
+            names, _ = _agreeing(shorter.text, longer.text, part & shorter.mask, NAME)
     numbers, told = _agreeing(shorter.text, longer.text, part & shorter.mask, NUMBER)
     return Likeness(
         new=new,
@@ -298,6 +303,20 @@ def standing(text: Text, where: Text) -> Mask:
     there = where.sorted_runs if where.n == n else np.sort(grams(where.hashes, n))
     gap = _GAP * SIGNS_A_WORD if n > SHORT_RUN else _GAP
     return closed(spread(is_among(runs, there), n, len(text.codes)), gap)
+
+
+def _wider(text: Text, where: Text, mask: Mask) -> Mask:
+    """Return a part with what goes on at its ends in pairs of the same words."""
+    pairs = spread(is_among(text.pairs, where.sorted_pairs), 2, len(text.codes))
+    return closed(mask | (pairs & _near(mask, _GAP)), _GAP)
+
+
+def _near(mask: Mask, most: int) -> Mask:
+    steps = np.zeros(len(mask) + 1, np.int32)
+    on = np.flatnonzero(mask)
+    np.add.at(steps, np.maximum(on - most, 0), 1)
+    np.add.at(steps, np.minimum(on + most + 1, len(mask)), -1)
+    return np.cumsum(steps[:-1]) > 0
 
 
 def spread(hits: Mask, n: int, length: int) -> Mask:

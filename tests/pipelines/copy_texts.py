@@ -25,6 +25,12 @@ class Language:
         return "\n\n".join(self.story)
 
     @property
+    def namesakes(self) -> list[str]:
+        """Return notices that differ in names alone, not in numbers."""
+        same = {what: self.fills[0][what] for what in ("sum", "count")}
+        return [self.notice.format(**{**fill, **same}) for fill in self.fills]
+
+    @property
     def notices(self) -> list[str]:
         return [self.notice.format(**fill) for fill in self.fills]
 

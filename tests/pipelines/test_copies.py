@@ -163,6 +163,12 @@ def test_notices_from_one_template_never_join_in_any_language(desk, language):
 
 
 @BY_LANGUAGE
+def test_notices_that_differ_in_names_alone_never_join_in_any_language(desk, language):
+    takes(desk, **{f"n{i}": text for i, text in enumerate(language.namesakes)})
+    assert desk.groups() == []
+
+
+@BY_LANGUAGE
 def test_a_notice_and_its_copy_are_found_among_others_of_its_template(desk, language):
     one, two, three = language.notices
     copied = f"{language.dateline}{two}\n\n{language.closing}"
