@@ -245,14 +245,8 @@ class CopyIndex:
         if article.cluster_relation == "composite":
             return
         pending = self._pending[batch]
-        for key in text.keys:
-            there = keys.get(key, ())
-            is_known = any(
-                one.cluster_id == article.cluster_id and one.relation != "composite"
-                for one in there
-            )
-            if not is_known and len(there) < OF_ALL and not _of_site(there, article.site):
-                pending.keys[key].append(article.article_id)
+        for key in lacking(article, text, keys):
+            pending.keys[key].append(article.article_id)
 
     def keep_text(self, batch: str, article: ArticleState, text: Text) -> None:
         pending = self._pending.setdefault(batch, _Pending())
@@ -276,6 +270,19 @@ class CopyIndex:
         for one, said in pending.texts.items():
             self._texts[one] = said
             _recent(self._texts, one, most=_TEXTS)
+
+
+def lacking(article: ArticleState, text: Text, keys: Keys) -> list[int]:
+    """Return which keys of its text do not lead to an article's cluster, and should."""
+    return [
+        key
+        for key in text.keys
+        if len(there := keys.get(key, ())) < OF_ALL
+        and not _of_site(there, article.site)
+        and not any(
+            one.cluster_id == article.cluster_id and one.relation != "composite" for one in there
+        )
+    ]
 
 
 def _one_a_cluster(some: Iterable[Lead]) -> list[Lead]:

@@ -315,6 +315,15 @@ class State:
         rows = self.select(sa.select(hosts).where(hosts.c.host == host))
         return HostState(**rows[0]) if rows else HostState(host=host)
 
+    def some_articles(self, name: str, *, most: int) -> list[ArticleState]:
+        """Return some articles, for each name others: all of them, where there are so few."""
+        number, start = tables.articles.c.number, tables.number_of(name)
+        found: dict[str, ArticleState] = {}
+        for part in (number >= start, number < start):
+            query = sa.select(tables.articles).where(part).order_by(number).limit(most - len(found))
+            found |= {row["article_id"]: article_state(row) for row in self.select(query)}
+        return list(found.values())
+
     def count_articles(self) -> int:
         count = sa.select(sa.func.count().label("n")).select_from(tables.articles)
         return int(self.select(count)[0]["n"])

@@ -14,6 +14,7 @@ from pipelines.catch_up import KeyOf, missing_batches
 from pipelines.doctor.findings import REBUILD, Finding
 from pipelines.errors import StateError
 from pipelines.lake import Lake
+from pipelines.ledger import Ledger
 from pipelines.schema import TIME
 from pipelines.sql import rows_of
 from pipelines.state import State
@@ -24,6 +25,8 @@ _STORED = "('new', 'changed', 'unchanged', 'not_modified')"
 _TIMES = frozenset({"date_published", "first_seen", "fetched_at"})
 _NUMBERS = frozenset({"revision", "word_count", "warc_offset", "warc_length"})
 _AT_ONCE = 10_000
+# Two milliseconds each.
+_LOOKED_UP = 1_000
 
 _ARTICLES = tuple(ArticleState.__dataclass_fields__)
 _RESPONSES = (
@@ -58,16 +61,21 @@ def _against(lake: Lake, state: State, key_of: KeyOf | None) -> Iterator[Finding
         return
     yield from _lost_by_the_lake(lake, state)
     with connect(lake) as connection:
-        for check in (_articles, _copies, _responses, _addresses, _links):
-            try:
-                yield from check(connection, state, key_of)
-            except (StateError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-                reason = error.message if isinstance(error, StateError) else str(error)
-                yield _error("state", f"a row cannot be read ({reason})", REBUILD)
+        for check in (_articles, _responses, _addresses, _links):
+            yield from _readable(check(connection, state, key_of))
+    yield from _readable(_copies(lake, state))
 
 
-def _copies(_: duckdb.DuckDBPyConnection, state: State, __: KeyOf | None) -> Iterator[Finding]:
-    """Yield why copies of what the state knows would not be found."""
+def _readable(findings: Iterator[Finding]) -> Iterator[Finding]:
+    try:
+        yield from findings
+    except (StateError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+        reason = error.message if isinstance(error, StateError) else str(error)
+        yield _error("state", f"a row cannot be read ({reason})", REBUILD)
+
+
+def _copies(lake: Lake, state: State) -> Iterator[Finding]:
+    """Yield why copies of what the state knows would not be found: of some articles, looked up."""
     if state.count_articles() and not copy_rebuild.is_whole(state):
         yield Finding(
             check="state",
@@ -80,6 +88,9 @@ def _copies(_: duckdb.DuckDBPyConnection, state: State, __: KeyOf | None) -> Ite
     for row in state.rows(state_tables.articles):
         if row["number"] != state_tables.number_of(row["article_id"]):
             yield _error(f"state, articles, {row['article_id']}", "has another's number", REBUILD)
+    some = state.some_articles(str(lake.recorded_at()), most=_LOOKED_UP)
+    for article_id, what in copy_rebuild.not_found(Ledger(lake, state), some):
+        yield _error(f"state, copies, {article_id}", what, REBUILD)
 
 
 def _lost_by_the_lake(lake: Lake, state: State) -> Iterator[Finding]:

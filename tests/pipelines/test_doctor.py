@@ -204,6 +204,28 @@ def test_a_value_of_the_state_that_is_another_is_found(patient, table):
         file.write_bytes(kept)
 
 
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("DELETE FROM copy_keys", "copies of it are not found"),
+        ("UPDATE copy_keys SET key = key + 1 WHERE key % 4 <> 0", "copies of it are not found"),
+        ("UPDATE copy_texts SET text = zeroblob(1999)", "its text is kept otherwise"),
+    ],
+)
+def test_an_index_of_copies_that_is_not_what_the_lake_says_is_found_and_made_again(
+    patient, sql, what
+):
+    engine = sa.create_engine(f"sqlite:///{patient.folder}/state/sitrep.db")
+    with engine.begin() as connection:
+        connection.execute(sa.text(sql))
+    engine.dispose()
+    found = _examine(patient.folder)
+    assert {one.where.split(",")[1] for one in found} == {" copies"}
+    assert all(what in one.what and one.level == "error" for one in found)
+    assert patient.json("doctor", "--rebuild")["ok"]
+    assert _examine(patient.folder) == []
+
+
 def test_an_error_is_told_in_a_line_and_exits_1(patient):
     _cut(_part(patient.folder))
     done = patient.run("doctor", check=False)
