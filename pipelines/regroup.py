@@ -138,7 +138,7 @@ def _apply(ledger: Ledger, batch: str, relations: Sequence[Relation]) -> int:
             )
             ledger.add_relation(batch, relation, article=moved)
             if relation.relation == "composite":
-                ledger.copies.keep_again(batch, ledger.members(moved.cluster_id, most=_COMPARED))
+                ledger.copies.keep_again(batch, ledger.members(known.cluster_id, most=_COMPARED))
     return len(relations)
 
 
