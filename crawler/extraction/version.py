@@ -9,7 +9,7 @@ from crawler.extraction.prune import Furniture
 from crawler.site import Site
 
 # Raise it with every change after which a page may come out otherwise.
-EXTRACTOR_VERSION = 3
+EXTRACTOR_VERSION = 4
 NO_RULES = "0" * 12
 
 
@@ -17,7 +17,7 @@ def extractor_id(site: Site | None, furniture: Furniture | None = None) -> str:
     """Return the code's version and the hash of the site's rules, with what was learned of it.
 
     >>> extractor_id(None)
-    'sitrep-2+000000000000'
+    'sitrep-4+000000000000'
     """
     rules, learned = site.rules_hash() if site else NO_RULES, furniture_hash(furniture)
     if learned is not None:
