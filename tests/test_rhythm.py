@@ -49,7 +49,7 @@ def test_until_it_was_watched_for_two_days_every_holds():
 
 def test_a_source_is_asked_seldom_at_night_and_often_when_news_come():
     rhythm = watched(8, 9, 10, 11)
-    assert at(0, rhythm) == 8 * EVERY
+    assert at(0, rhythm) == 4 * EVERY
     assert EVERY / 2 <= at(9, rhythm) <= 1.1 * H
     assert at(7, rhythm) < at(2, rhythm)
 
@@ -57,14 +57,14 @@ def test_a_source_is_asked_seldom_at_night_and_often_when_news_come():
 def test_bounds_hold_for_the_busiest_and_the_silent():
     busy = Rhythm(hours=(500.0,) * 24, days=10)
     assert at(5, busy) == EVERY / 2
-    assert at(5, Rhythm(days=10)) == 8 * EVERY
+    assert at(5, Rhythm(days=10)) == 4 * EVERY
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
         (Asked(asked_at=NOW, fresh=H), H),
-        (Asked(asked_at=NOW, fresh=365 * D), 8 * EVERY),
+        (Asked(asked_at=NOW, fresh=365 * D), 4 * EVERY),
         (Asked(asked_at=NOW, fresh=timedelta(seconds=5)), EVERY),
         (Asked(asked_at=NOW, wish=2 * H), 2 * H),
         (Asked(asked_at=NOW, wish=2 * H, rhythm=Rhythm((500.0,) * 24, 10)), EVERY / 2),
