@@ -345,6 +345,8 @@ class Reextraction:
                 some = ids[start : start + REGROUPED_AT_ONCE]
                 if relations := regroup(ledger, name, some, was):
                     ledger.commit(name, now=self._clock())
+                else:
+                    ledger.save_copies(name)
                 ledger.forget(name)
                 self.report.regrouped += relations
         # A run that was killed may have committed what it did not publish.

@@ -301,6 +301,11 @@ class Ledger:
             self._save(warc_path, pending, level=self.lake.recorded_at() if is_level else None)
         return recorded_at
 
+    def save_copies(self, batch: str) -> None:
+        """Make last what articles are found by, where a batch has nothing for the lake."""
+        with self.state.transaction() as transaction:
+            self.copies.save(batch, transaction)
+
     def forget(self, warc_path: str) -> None:
         """Read what a committed file gave from the state from now on."""
         pending = self._pending.pop(warc_path, _Pending())

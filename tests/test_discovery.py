@@ -181,19 +181,6 @@ def user(tmp_path: Path) -> Installation:
     return Installation(folder=tmp_path)
 
 
-# A thousand pages are a minute of requests; here the bound is a few.
-FEW_PAGES = (
-    "-c",
-    """
-import sys, crawler.cli, crawler.spiders.news
-for name, one in list(sys.modules.items()):
-    if name.startswith("crawler.") and hasattr(one, "MOST_PAGES"):
-        one.MOST_PAGES = 6
-sys.exit(crawler.cli.main())
-""",
-)
-
-
 def test_pages_that_lead_on_for_ever_come_to_an_end_that_is_told(user, server):
     def older(handler: Handler) -> None:
         n = int(handler.path.rpartition("=")[2]) if "=" in handler.path else 1
@@ -203,7 +190,7 @@ def test_pages_that_lead_on_for_ever_come_to_an_end_that_is_told(user, server):
     server.routes["/front"] = older
     server.write_site_file(user.folder / "sites", listings=["/front"])
     dates = ("--from", "2024-03-01", "--to", "2024-03-02")
-    site = crawl(user, *dates, program=FEW_PAGES)
+    site = crawl(user, *dates, module="tests.few_pages")
     assert len([path for path in server.paths() if path.startswith("/front")]) == 7
     [warning] = site["warnings"]
     assert warning["url"] == server.url("/front?page=7")

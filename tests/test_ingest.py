@@ -384,7 +384,7 @@ def test_workers_that_are_killed_are_replaced(tmp_path, site):
     with ExtractionPool(2) as pool:
         desk = Desk(tmp_path, pool, site)
         assert desk.fetch(site, story(1).path)[0].verdict == "new"
-        servers = psutil.Process().children()
+        servers = [one for one in psutil.Process().children() if "forkserver" in str(one.cmdline())]
         for worker in (one for server in servers for one in server.children()):
             worker.kill()
         said = desk.fetch(site, story(2).path, story(3).path)

@@ -214,7 +214,7 @@ OLD, NEW = 4, 5
 
 
 def places(version: int) -> list[int]:
-    metadata = pq.read_metadata(pa.BufferReader(parquet(rows(STEADY, version, MANY))))
+    metadata = pq.read_metadata(pa.BufferReader(parquet(rows(STEADY, version, MANY), generation=0)))
     group = metadata.row_group(0)
     return [group.column(n).data_page_offset for n in range(metadata.num_columns)]
 
