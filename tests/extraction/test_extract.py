@@ -536,10 +536,12 @@ def test_markup_nested_thousands_deep_costs_no_more_than_the_page() -> None:
 
 def test_long_page_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
-        html = page(STORY * count)
-        start = time.process_time()
-        extract(html, URL, site=site())
-        return time.process_time() - start
+        html, taken = page(STORY * count), []
+        for _ in range(3):  # The best counts: what else the machine does is not in question.
+            start = time.process_time()
+            extract(html, URL, site=site())
+            taken.append(time.process_time() - start)
+        return min(taken)
 
     seconds(10)
     assert seconds(800) < 12 * max(seconds(200), 0.02)
