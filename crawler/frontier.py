@@ -14,6 +14,7 @@ from crawler.discovery.periods import Period, archive_period, path_period
 from crawler.site import Site
 from pipelines.fingerprint import tokens
 from pipelines.model import Hints, Kind, Link
+from pipelines.sessions import STORY_NUMBERS
 from pipelines.urls import is_home
 
 # A page that failed on five crawls is left alone until its listing changes, or `recrawl` asks.
@@ -101,7 +102,8 @@ _NEVER = frozenset(
      "calendar", "calendars", "events-calendar", "event-calendar", "events-list", "ical",
      }
 )  # fmt: skip
-_STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "sid", "newsid", "article", "story"})
+# Under `sid` a bare number is taken for a story's, anything else for a session's.
+_STORY_NUMBERS = STORY_NUMBERS | {"sid"}
 _FURTHER_PAGE = re.compile(r"/page/\d{1,5}/?$")
 _DATED = re.compile(r"/(?:19|20)\d{2}/\d{1,2}/(?:\d{1,2}/)?([^/]*[^\W\d_][^/]*)/?$")
 # What a dated path ends in where it is a calendar's, or an archive's: no slug.

@@ -40,6 +40,9 @@ COMPACTED_AT = "compacted_at"
 # No site is called so: its name has no hyphen.
 COMPACTION = "daily-compaction"
 
+# Told whose command ended, how, and when it had begun.
+_OnEnd = Callable[[str, Ended, datetime], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
@@ -218,7 +221,7 @@ class Supervisor:
         name: str,
         arguments: list[str],
         lease: Lease,
-        ended: Callable[[str, Ended, datetime], None],
+        ended: _OnEnd,
     ) -> None:
         self._begun.add(name)
         task = asyncio.create_task(self._watch(name, arguments, lease, ended))
@@ -230,7 +233,7 @@ class Supervisor:
         name: str,
         arguments: list[str],
         lease: Lease,
-        ended: Callable[[str, Ended, datetime], None],
+        ended: _OnEnd,
     ) -> None:
         began = datetime.now(UTC)
         try:

@@ -54,10 +54,7 @@ class Generations:
         """Return where articles lie: moved, one would be missed or seen twice by a reader."""
         link = self._lake / LINK
         parts = _parts(link) if link.exists() else ()
-        there = [below(part) for part in parts if _is_readable(part)]
-        return Manifest(
-            derivation=0, recorded_at="", published_at="", parts=dict.fromkeys(there, 0)
-        )
+        return Manifest.of_places(below(part) for part in parts if _is_readable(part))
 
     def address(self, part: str) -> str:
         return str(self._lake / LINK / part)

@@ -62,10 +62,7 @@ class InPlace:
 
     def places(self) -> Manifest | None:
         """Return where articles lie: moved, one would be seen twice while parts are replaced."""
-        there = [part for part in self._listed() if self._is_readable(part)]
-        return Manifest(
-            derivation=0, recorded_at="", published_at="", parts=dict.fromkeys(there, 0)
-        )
+        return Manifest.of_places(part for part in self._listed() if self._is_readable(part))
 
     def address(self, part: str) -> str:
         return self._storage.address(_path(part))

@@ -7,26 +7,32 @@ writes, and not of what there is.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.derived_articles import (
+    IS_NEWEST,
+    NARROW,
+    Derived,
+    Tables,
+    derived_of,
+    deriving,
+    is_one_stretch,
+    stretches,
+)
 from pipelines.errors import LakeError
 from pipelines.lake import Lake
 from pipelines.published import Draft, Manifest, slot_of
 from pipelines.schema import ARTICLES, TABLES
-from pipelines.sql import connect_offline, scan
-from pipelines.storage import Storage
-from pipelines.views import ROWS, STEPS
-
-logger = logging.getLogger(__name__)
+from pipelines.sql import scan
+from pipelines.views import STEPS
 
 # To be raised whenever the same revisions would be published otherwise: all is then built anew.
 DERIVATION = 2
@@ -34,35 +40,15 @@ DERIVATION = 2
 MOST_ROWS = 20_000
 # The same in words, so that long reports make no part that takes gigabytes to write.
 MOST_WORDS = 12_000_000
-# Articles that are derived together: their columns but for the texts take some 60 MB.
-STRETCH_ROWS = 100_000
 # Revisions that are grouped together.
 SLICE_ROWS = 200_000
 
 _NOTHING = Manifest(derivation=DERIVATION, recorded_at="", published_at="")
-_VIEWS = {
-    "revisions": "every_revision",
-    "relations": "every_relation",
-    "captures": "every_capture",
-}
-# Those that the steps of `pipelines.views` read.
-_NARROW = (
-    "article_id, revision, extraction, recorded_at, canonical_url, first_seen, published_month, "
-    "word_count"
-)
-_IS_NEWEST = """
-    r.article_id = h.article_id
-    AND r.revision = h.newest.revision
-    AND r.extraction = h.newest.extraction
-    AND r.recorded_at = h.newest.recorded_at
-"""
 _SORTED_BY: Sequence[tuple[str, Literal["ascending"]]] = [
     (name, "ascending") for name in ("site", "date_published", "article_id")
 ]
 
 _Key = tuple[str, int]
-_AnyKey = TypeVar("_AnyKey")
-_Found = tuple[str, bool, bool, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,60 +75,6 @@ def publish(lake: Lake, *, now: datetime, rebuild: bool = False) -> PublishRepor
         return report
 
 
-def articles_equal_revisions(lake: Lake, *, most: int = 100) -> list[str]:
-    """Return how `articles/` differs from what is derived anew; `last_seen` may lag behind."""
-    if damaged := list(lake.published.damaged()):
-        return damaged
-    tables = _Tables.of(lake)
-    with tables.opened() as connection:
-        published = scan(connection, lake.published.parts() or [], ARTICLES, filename=True)
-        published.create_view("published")
-        sizes, doubled = _rows_a_part(connection), _doubled(connection, most=most)
-        found = _missing(connection, most=most)
-    for parts in _stretches(sizes):
-        derived = _derived_as_published(tables, parts)
-        for part in parts:
-            found += _differences(tables, derived, part=part, most=most)
-    return doubled + [_difference(*one) for one in sorted(found)[:most]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tables:
-    """The lake's tables as they are all through one publish: each one's files."""
-
-    storage: Storage
-    files: Mapping[str, Sequence[str]]
-
-    @classmethod
-    def of(cls, lake: Lake) -> _Tables:
-        files = {name: lake.files(name) for name in _VIEWS}
-        return cls(storage=lake.storage, files=files)
-
-    @contextmanager
-    def looking(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection that takes little memory.
-
-        What it took it gives back only when it is closed: measured, 170 MB after 17,000 rows that
-        take 83. A limit of memory would make a publish fail (tried, at 400 MB).
-        """
-        with connect_offline(self.storage) as connection:
-            connection.execute("SET threads = 1; SET preserve_insertion_order = false")
-            yield connection
-
-    @contextmanager
-    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection that sees every row of the tables."""
-        with self.looking() as connection:
-            for name, view in _VIEWS.items():
-                is_text = name == "revisions"
-                found = scan(connection, self.files[name], TABLES[name], filename=is_text)
-                found.create_view(view)
-            yield connection
-
-
-# --- what is to be written, and where -------------------------------------------------------------
-
-
 def _base(lake: Lake, *, rebuild: bool) -> Manifest:
     found = lake.published.manifest()
     if found is None or rebuild or found.derivation != DERIVATION:
@@ -151,7 +83,7 @@ def _base(lake: Lake, *, rebuild: bool) -> Manifest:
 
 
 def _publish(lake: Lake, *, base: Manifest, until: str, now: datetime) -> PublishReport:
-    tables = _Tables.of(lake)
+    tables = Tables.of(lake)
     plan = _plan(lake, tables, base=base)
     # Of what is built anew only the places are kept.
     old = {_slot(part): part for part in base.parts} if base.recorded_at else {}
@@ -160,7 +92,7 @@ def _publish(lake: Lake, *, base: Manifest, until: str, now: datetime) -> Publis
     sizes = {key: n + base.parts.get(old.get(key, ""), 0) for key, n in plan.sizes.items()}
     rows = 0
     with _drafting(lake, kept=kept) as draft:
-        for keys in _stretches(sizes):
+        for keys in stretches(sizes):
             derived = _derived_anew(tables, plan, keys, before=before)
             for key in keys:
                 table = _part(tables, derived, key, before=before.get(key))
@@ -186,7 +118,7 @@ class _Plan:
     known: pa.Table | None
 
 
-def _plan(lake: Lake, tables: _Tables, *, base: Manifest) -> _Plan:
+def _plan(lake: Lake, tables: Tables, *, base: Manifest) -> _Plan:
     with tables.opened() as connection:
         is_known = _find_affected(lake, connection, since=base.recorded_at)
         sizes = _place(lake, connection, base=base)
@@ -224,7 +156,7 @@ def _find_affected(lake: Lake, connection: duckdb.DuckDBPyConnection, *, since: 
         _list_affected(connection, which="true")
         return False
     _find_changed(lake, connection, since=since)
-    is_little = _count(connection, "changed") <= STRETCH_ROWS
+    is_little = is_one_stretch(_count(connection, "changed"))
     if is_little:
         _know_changed(connection)
     else:
@@ -248,7 +180,7 @@ def _know_changed(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"""
         CREATE TABLE known AS
-            SELECT {_NARROW}, filename FROM every_revision SEMI JOIN changed USING (article_id);
+            SELECT {NARROW}, filename FROM every_revision SEMI JOIN changed USING (article_id);
         CREATE TABLE addresses AS SELECT DISTINCT canonical_url FROM known;
         CREATE TABLE neighbours AS
             SELECT DISTINCT article_id FROM (
@@ -259,7 +191,7 @@ def _know_changed(connection: duckdb.DuckDBPyConnection) -> None:
     # Most often there are none, and this would be one more look at the whole table.
     if _count(connection, "neighbours"):
         connection.execute(
-            f"INSERT INTO known SELECT {_NARROW}, filename FROM every_revision "  # noqa: S608 - likewise
+            f"INSERT INTO known SELECT {NARROW}, filename FROM every_revision "  # noqa: S608 - likewise
             "SEMI JOIN neighbours USING (article_id)"
         )
 
@@ -314,11 +246,11 @@ def _list_affected(connection: duckdb.DuckDBPyConnection, *, which: str) -> None
         connection.execute(
             f"""
             CREATE OR REPLACE TABLE revisions_all AS
-                SELECT {_NARROW} FROM known WHERE hash(article_id) % {slices} = {number};
+                SELECT {NARROW} FROM known WHERE hash(article_id) % {slices} = {number};
             CREATE OR REPLACE TABLE heads AS {STEPS["heads"]};
             INSERT INTO affected
                 SELECT h.article_id, h.month, h.first_recorded, r.word_count
-                FROM heads h JOIN revisions_all r ON {_IS_NEWEST}
+                FROM heads h JOIN revisions_all r ON {IS_NEWEST}
                 WHERE {which}
             """  # noqa: S608 - made of our own columns' names
         )
@@ -400,42 +332,9 @@ def _slots_with_room(
 # --- derived anew ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Derived:
-    """What a stretch of parts is made from, but for the texts.
-
-    `steps`: those of `pipelines.views`, by name. `wanted`: article, its part, and the file that
-    holds its text.
-    """
-
-    steps: Mapping[str, pa.Table]
-    wanted: pa.Table
-
-    def of(self, part: str) -> tuple[pa.Table, list[str]]:
-        """Return the articles of a part, and the files with their texts."""
-        found = self.wanted.filter(pc.equal(self.wanted["part"], pa.scalar(part)))
-        return found.select(["article_id"]), sorted(
-            map(str, pc.unique(found["filename"]).to_pylist())
-        )
-
-
-def _stretches(sizes: Mapping[_AnyKey, int]) -> Iterator[list[_AnyKey]]:
-    """Yield keys, in order, that have `STRETCH_ROWS` together, or are alone."""
-    stretch: list[_AnyKey] = []
-    rows = 0
-    for key, size in sizes.items():
-        if stretch and rows + size > STRETCH_ROWS:
-            yield stretch
-            stretch, rows = [], 0
-        stretch.append(key)
-        rows += size
-    if stretch:
-        yield stretch
-
-
 def _derived_anew(
-    tables: _Tables, plan: _Plan, keys: Sequence[_Key], *, before: Mapping[_Key, str]
-) -> _Derived:
+    tables: Tables, plan: _Plan, keys: Sequence[_Key], *, before: Mapping[_Key, str]
+) -> Derived:
     """Derive what is placed in some parts; and when the articles in them `before` were seen."""
     names = pa.array(map(_name, keys), pa.string())
     wanted = plan.placed.filter(pc.is_in(plan.placed["part"], value_set=names))
@@ -447,71 +346,12 @@ def _derived_anew(
             connection.register("known", plan.known)
         old = scan(connection, [before[key] for key in keys if key in before], ARTICLES)
         old.create_view("held")
-        return _derived(connection)
+        return derived_of(connection)
 
 
-def _derived_as_published(tables: _Tables, parts: Sequence[str]) -> _Derived:
-    """Derive the articles that some parts hold."""
-    with tables.opened() as connection:
-        connection.execute("CREATE VIEW known AS FROM every_revision")
-        scan(connection, parts, ARTICLES, filename=True).create_view("held")
-        connection.execute(
-            "CREATE TABLE wanted AS SELECT DISTINCT article_id, filename AS part FROM held"
-        )
-        return _derived(connection)
-
-
-def _derived(connection: duckdb.DuckDBPyConnection) -> _Derived:
-    """Go the steps for those `wanted`, and for those ever at the same addresses."""
-    connection.execute(
-        f"""
-        CREATE TABLE revisions_all AS
-            WITH addresses AS (
-                SELECT DISTINCT canonical_url FROM known SEMI JOIN wanted USING (article_id)
-            ), near AS (
-                SELECT DISTINCT article_id FROM known SEMI JOIN addresses USING (canonical_url)
-            )
-            SELECT {_NARROW}, filename FROM known SEMI JOIN near USING (article_id);
-        CREATE TABLE concerned AS
-            SELECT article_id FROM wanted UNION SELECT article_id FROM held;
-        CREATE VIEW relations AS FROM every_relation SEMI JOIN wanted USING (article_id);
-        CREATE VIEW captures AS FROM every_capture SEMI JOIN concerned USING (article_id)
-        """  # noqa: S608 - made of our own columns' names
-    )
-    steps = {}
-    for name, sql in STEPS.items():
-        connection.execute(f"CREATE TABLE {name} AS {sql}")
-        steps[name] = connection.table(name).to_arrow_table()
-    wanted = connection.sql(
-        f"""
-        SELECT w.article_id, w.part, r.filename FROM wanted w
-        JOIN heads h ON h.article_id = w.article_id
-        JOIN revisions_all r ON {_IS_NEWEST}
-        """  # noqa: S608 - likewise
-    ).to_arrow_table()
-    return _Derived(steps=steps, wanted=wanted)
-
-
-@contextmanager
-def _deriving(tables: _Tables, derived: _Derived, part: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection that knows `anew`, the rows of a part's articles."""
-    wanted, files = derived.of(part)
-    with tables.looking() as connection:
-        # In the order in which `ROWS` names them: the texts pass by, and what is kept to be joined
-        # is narrow. DuckDB would keep the fewer rows, which are those with the texts.
-        connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-        for name, table in derived.steps.items():
-            connection.register(name, table)
-        connection.register("wanted", wanted)
-        scan(connection, files, TABLES["revisions"]).create_view("revisions_all")
-        anew = f"SELECT * FROM ({ROWS}) SEMI JOIN wanted USING (article_id)"  # noqa: S608 - our own
-        connection.sql(anew).create_view("anew")
-        yield connection
-
-
-def _part(tables: _Tables, derived: _Derived, key: _Key, *, before: str | None) -> pa.Table:
+def _part(tables: Tables, derived: Derived, key: _Key, *, before: str | None) -> pa.Table:
     """Return the rows of one part: those placed there derived anew, the others as they were."""
-    with _deriving(tables, derived, _name(key)) as connection:
+    with deriving(tables, derived, _name(key)) as connection:
         scan(connection, [before] if before else [], ARTICLES).create_view("old_part")
         found: pa.Table = connection.sql(
             """
@@ -543,58 +383,3 @@ def _slot(part: str) -> _Key:
 
 def _folder(month: str) -> str:
     return f"published_month={month}"
-
-
-# --- held against what was published --------------------------------------------------------------
-
-
-def _rows_a_part(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    sql = "SELECT filename, count(*) FROM published GROUP BY 1 ORDER BY 1"
-    return dict(connection.sql(sql).fetchall())
-
-
-def _doubled(connection: duckdb.DuckDBPyConnection, *, most: int) -> list[str]:
-    # A row more often there than once would hide in the join.
-    found = connection.sql(
-        f"""
-        SELECT article_id, count(*) FROM published
-        GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT {most}
-        """  # noqa: S608 - a number
-    ).fetchall()
-    return [f"{article_id}: {times} rows in articles" for article_id, times in found]
-
-
-def _missing(connection: duckdb.DuckDBPyConnection, *, most: int) -> list[_Found]:
-    found = connection.sql(
-        f"""
-        SELECT DISTINCT article_id FROM (SELECT article_id FROM every_revision)
-        ANTI JOIN published USING (article_id) ORDER BY 1 LIMIT {most}
-        """  # noqa: S608 - a number
-    ).fetchall()
-    return [(article_id, False, True, "") for (article_id,) in found]
-
-
-def _differences(tables: _Tables, derived: _Derived, *, part: str, most: int) -> list[_Found]:
-    same = [name for name in ARTICLES.names if name != "last_seen"]
-    wrong = ", ".join(
-        f"CASE WHEN d.{name} IS DISTINCT FROM p.{name} THEN '{name}' END" for name in same
-    )
-    with _deriving(tables, derived, part) as connection:
-        scan(connection, [part], ARTICLES).create_view("published")
-        return connection.sql(
-            f"""
-            SELECT p.article_id, d.article_id IS NULL, false, concat_ws(', ', {wrong}) AS columns
-            FROM published p LEFT JOIN anew d ON d.article_id = p.article_id
-            WHERE d.article_id IS NULL OR columns <> '' OR p.last_seen > d.last_seen
-            ORDER BY 1
-            LIMIT {most}
-            """  # noqa: S608 - made of our own columns' names
-        ).fetchall()
-
-
-def _difference(article_id: str, is_extra: bool, is_missing: bool, columns: str) -> str:
-    if is_extra:
-        return f"{article_id}: in articles, not in revisions"
-    if is_missing:
-        return f"{article_id}: in revisions, not in articles"
-    return f"{article_id}: articles differs in {columns or 'last_seen'}"

@@ -10,7 +10,7 @@ all, but an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -36,6 +36,11 @@ class Manifest:
     published_at: str
     parts: Mapping[str, int] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_places(cls, parts: Iterable[str]) -> Manifest:
+        """Return one that says no more than which parts there are."""
+        return cls(derivation=0, recorded_at="", published_at="", parts=dict.fromkeys(parts, 0))
 
 
 class Draft(Protocol):

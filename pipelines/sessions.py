@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 _LOOKS_DRAWN = re.compile(r"(?=.*[a-z])(?=.*\d)[0-9a-z]{6,64}", re.IGNORECASE)
-_STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "newsid", "article", "story"})
+STORY_NUMBERS = frozenset({"p", "id", "aid", "nid", "newsid", "article", "story"})
 _DATED = re.compile(r"/(?:19|20)\d{2}/\d{1,2}/(?:\d{1,2}/)?[^/]*[^\d/][^/]*/?$")
 _SLUG = re.compile(r".*[^\W\d_].*[-_].*[-_].*|[^.]*\d{5,}[^.]*")
 
@@ -30,9 +30,7 @@ def names_story(path: str, parameters: Iterable[tuple[str, str | None]]) -> bool
     >>> names_story("/view.php", [("doc", "ab12cd")])
     False
     """
-    if any(
-        name.lower() in _STORY_NUMBERS and (value or "").isdigit() for name, value in parameters
-    ):
+    if any(name.lower() in STORY_NUMBERS and (value or "").isdigit() for name, value in parameters):
         return True
     last = unquote(path.rstrip("/").rpartition("/")[2])
     return _DATED.search(path) is not None or _SLUG.fullmatch(last) is not None

@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -40,7 +39,6 @@ _LATER = (
 )  # fmt: skip
 # What reads these reads them before the first line of a program.
 _OF_THE_START = ("LANG", "LC_ALL", "PYTHONHASHSEED", "PYTHONUTF8", "PYTHONWARNINGS")
-_LARGEST = 1 << 18
 
 
 def run(
@@ -103,7 +101,7 @@ def _server() -> socket.socket:
             env=os.environ | {"PYTHONPATH": str(CHECKOUT)}, pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, warm_workers.LARGEST)
     return ours
 
 
@@ -115,7 +113,7 @@ def main() -> None:
     if warm_workers.IS_POSSIBLE:
         warm_workers.take_from(warm_workers.begin(asking.fileno()))
     _import_all()
-    while _has_begun_one(asking):
+    while warm_workers.has_begun_one(asking, _begin):
         pass
 
 
@@ -127,20 +125,6 @@ def _import_all() -> None:
                 import_module(one.name)
     for name in _LATER:
         import_module(name)
-
-
-def _has_begun_one(asking: socket.socket) -> bool:
-    """Wait for what is asked, and begin it. Tell whether there will be more."""
-    asked, ends, _, _ = socket.recv_fds(asking, _LARGEST, 4)
-    if asked and os.fork() == 0:
-        asking.close()
-        _begin(asked, ends)
-    for end in ends:
-        os.close(end)
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    return bool(asked)
 
 
 def _begin(asked: bytes, ends: Sequence[int]) -> NoReturn:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing import connection, forkserver, resource_tracker
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 
 _PRELOAD = "crawler.extraction"
-_LARGEST = 1 << 18
+# Of what is asked: bytes, and streams that come with it.
+LARGEST, MOST_STREAMS = 1 << 18, 5
 # 3.14 has it prove who it is, with a key that comes by a pipe of its own.
 IS_POSSIBLE = sys.version_info < (3, 14)
 
@@ -36,11 +37,11 @@ def begin(*others: int) -> socket.socket:
         for other in others:
             os.close(other)
         import_module(_PRELOAD)
-        while _has_begun_one(theirs):
+        while has_begun_one(theirs, _become):
             pass
         os._exit(0)
     theirs.close()
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
     return ours
 
 
@@ -70,11 +71,14 @@ def _ask(way: socket.socket, server: forkserver.ForkServer) -> None:
     server._forkserver_address, server._forkserver_alive_fd = address, holds  # type: ignore[attr-defined]
 
 
-def _has_begun_one(asking: socket.socket) -> bool:
-    asked, ends, _, _ = socket.recv_fds(asking, _LARGEST, 5)
+def has_begun_one(
+    asking: socket.socket, become: Callable[[bytes, Sequence[int]], NoReturn]
+) -> bool:
+    """Wait for what is asked, with its streams; fork what becomes it. Tell whether more may be."""
+    asked, ends, _, _ = socket.recv_fds(asking, LARGEST, MOST_STREAMS)
     if asked and os.fork() == 0:
         asking.close()
-        _become(asked, ends)
+        become(asked, ends)
     for end in ends:
         os.close(end)
     with suppress(ChildProcessError):

@@ -8,7 +8,7 @@ from pipelines.deduplicate import APART
 from pipelines.doctor.findings import BACKUP, REBUILD, Finding
 from pipelines.doctor.snapshot import Snapshot
 from pipelines.lake import Lake
-from pipelines.publish import articles_equal_revisions
+from pipelines.published_check import articles_equal_revisions
 from pipelines.schema import TABLES
 from pipelines.sql import connect_offline, scan
 

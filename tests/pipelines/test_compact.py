@@ -29,7 +29,8 @@ from pipelines.errors import LakeError
 from pipelines.furniture import PAGES, marker_row
 from pipelines.lake import Lake
 from pipelines.model import Batch, Relation, Revision
-from pipelines.publish import PublishReport, articles_equal_revisions, publish
+from pipelines.publish import PublishReport, publish
+from pipelines.published_check import articles_equal_revisions
 from pipelines.schema import TABLES
 from pipelines.sql import ask
 from pipelines.storage import LocalStorage

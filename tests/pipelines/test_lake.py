@@ -27,7 +27,8 @@ from pipelines import delta
 from pipelines.errors import LakeError
 from pipelines.lake import Lake
 from pipelines.model import Batch, Relation, Revision
-from pipelines.publish import articles_equal_revisions, publish
+from pipelines.publish import publish
+from pipelines.published_check import articles_equal_revisions
 from pipelines.schema import TABLES, article_of, revision_of
 from pipelines.storage import LocalStorage
 

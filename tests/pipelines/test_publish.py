@@ -24,14 +24,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines import derived_articles, sums
 from pipelines import lake as lakes
 from pipelines import publish as publishing
-from pipelines import sums
 from pipelines.errors import LakeError
 from pipelines.in_place import InPlace
 from pipelines.lake import Lake
 from pipelines.model import Batch, Capture, Relation, Revision
-from pipelines.publish import articles_equal_revisions, publish
+from pipelines.publish import publish
+from pipelines.published_check import articles_equal_revisions
 from pipelines.schema import ARTICLES
 from pipelines.views import connect
 
@@ -318,7 +319,8 @@ class Desk:
 @pytest.fixture(params=["in a folder", "in a bucket"])
 def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     # Small enough that a history has several stretches and slices, and full parts.
-    for name, most in {"MOST_ROWS": 3, "STRETCH_ROWS": 4, "SLICE_ROWS": 5}.items():
+    monkeypatch.setattr(derived_articles, "STRETCH_ROWS", 4)
+    for name, most in {"MOST_ROWS": 3, "SLICE_ROWS": 5}.items():
         monkeypatch.setattr(publishing, name, most)
     return str(request.param)
 
@@ -378,8 +380,7 @@ def _publish_in_steps_and_anew(
         derived = connection.sql("FROM articles").to_arrow_table().to_pylist()
     step_by_step = desk.rows()
     publish(lake, now=desk.now, rebuild=True)
-    if layout == "in a bucket":
-        _places(lake, before=places)
+    _places(lake, before=places)
     anew = desk.rows()
     assert anew == {row["article_id"]: row for row in derived}
     for row in (*step_by_step.values(), *anew.values()):
