@@ -58,12 +58,13 @@ def stop_in_order(stop: Callable[[], None]) -> None:
 
 
 class InterruptibleProcess(AsyncCrawlerProcess):
-    """Scrapy's process; `on_first` is told of the first signal, in the event loop.
+    """Scrapy's process; `on_first` is told of the first signal, in the event loop, and ends it.
 
-    It returns whether the crawl is to be ended the way Scrapy does.
+    What Scrapy does at the first signal stops the event loop under a crawl that was just about to
+    end by itself, before what it does at its end is done.
     """
 
-    def __init__(self, settings: Settings, *, on_first: Callable[[], bool]):
+    def __init__(self, settings: Settings, *, on_first: Callable[[], None]):
         super().__init__(settings)
         self._on_first = on_first
 
@@ -71,11 +72,7 @@ class InterruptibleProcess(AsyncCrawlerProcess):
         from twisted.internet import reactor
 
         install_shutdown_handlers(self._signal_kill)
-        reactor.callFromThread(self._first)
-
-    def _first(self) -> None:
-        if self._on_first():
-            self._graceful_stop_reactor()
+        reactor.callFromThread(self._on_first)
 
     def _signal_kill(self, _signum: int, _frame: Any) -> None:
         stop_at_once()

@@ -171,6 +171,7 @@ class _Watch:
         self._recovery = recovery
         self._crawler: Crawler | None = None
         self._taking_up: asyncio.Task[int] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._is_started = False
         self._is_interrupted = False
         self._clocks = ClockWatch(run.clock)
@@ -188,7 +189,8 @@ class _Watch:
         """Take up what earlier runs left, before anything is asked for."""
         if self._recovery is not None and not self._is_interrupted:
             await self._take_up(self._recovery)
-        self._close_when_interrupted()
+        if self._is_interrupted:
+            raise CloseSpider(INTERRUPTION)
 
     async def _take_up(self, recovery: Recovery) -> None:
         self._taking_up = asyncio.create_task(recovery.take_up())
@@ -206,26 +208,32 @@ class _Watch:
 
     def started(self) -> None:
         self._is_started = True
-        self._close_when_interrupted()
+        if self._is_interrupted:
+            self._ending = asyncio.create_task(self._end())
 
-    def interrupt(self) -> bool:
-        """Tell of Ctrl-C or SIGTERM; return whether the crawl is there to be ended.
+    def interrupt(self) -> None:
+        """End the crawl: it was Ctrl-C or SIGTERM.
 
-        Before that, what is being taken up is left to the next run: it is in the archive.
+        Before it is started, what is being taken up is left to the next run: it is in the archive.
         """
         self._is_interrupted = self._run.report.is_interrupted = True
         if self._taking_up is not None:
             self._taking_up.cancel()
-        return self._is_started and not self._is_closing()
+        if self._is_started:
+            self._ending = asyncio.create_task(self._end())
 
-    def _is_closing(self) -> bool:
-        """Tell whether the crawl ends already: stopped once more, Scrapy would not wait for it."""
+    async def _end(self) -> None:
+        """Have the spider closed; one that closes already is left to it.
+
+        Not by stopping the crawler: a stop beside a close, be it a moment earlier or later, ends
+        the event loop without waiting for `closed`.
+        """
         engine: Any = self._crawler.engine if self._crawler else None
-        return engine is None or engine._slot is None or engine._slot.closing is not None  # noqa: SLF001 - it has no signal for that
-
-    def _close_when_interrupted(self) -> None:
-        if self._is_interrupted:
-            raise CloseSpider(INTERRUPTION)
+        # Between "engine_started" and its being so; it tells nobody when it is.
+        while engine.spider is not None and not engine.running:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if engine.spider is not None:
+            await engine.close_spider_async(reason=INTERRUPTION)
 
     def idle(self, spider: NewsSpider) -> None:
         """Nothing is on its way: now for what else there is to ask."""

@@ -6,11 +6,13 @@ after it. A step that does not exist, or that was not reached N times, is a fail
 
 `python -m tests.killed_crawl count FILE crawl …` kills nothing and writes how often each step was
 passed, as JSON; `held:STEP N` kills nothing either, but stays there for `HELD_SECONDS` and makes
-the file `held` in the working folder. WARC files are small in all: a run commits several.
+the file `held` in the working folder; `interrupted:STEP+LATER N` sends itself one SIGINT, LATER
+turns of the event loop after it, and goes on. WARC files are small in all: a run commits several.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import json
@@ -121,7 +123,12 @@ CATCH_UP: dict[str, Step] = {
     "brought_up": Step("after", "crawler.recovery:catch_up"),
     "marked": Step("after", "crawler.recovery:mark"),
 }
-ALL = STEPS | LEARNING | RECOVERY | CATCH_UP
+# Within Scrapy: it is about to ask, and it finds that nothing is left to ask for.
+ENDS: dict[str, Step] = {
+    "opened": Step("after", "scrapy.core.engine:ExecutionEngine.open_spider_async"),
+    "idle": Step("before", "scrapy.core.engine:ExecutionEngine._spider_idle"),
+}
+ALL = STEPS | LEARNING | RECOVERY | CATCH_UP | ENDS
 
 
 def main() -> None:
@@ -134,6 +141,10 @@ def main() -> None:
         sys.exit("start this as the leader of a process group of its own")
     elif step.startswith("held:"):
         _at(ALL[step.removeprefix("held:")], int(n), _hold)
+        cli.main()
+    elif step.startswith("interrupted:"):
+        step, _, later = step.removeprefix("interrupted:").partition("+")
+        _at(ALL[step], int(n), lambda: _interrupt(int(later or 0)))
         cli.main()
     else:
         _kill_at(ALL[step], int(n))
@@ -155,6 +166,14 @@ def _at(step: Step, n: int, act: Callable[[], None]) -> Counter[str]:
 def _hold() -> None:
     Path("held").touch()
     time.sleep(HELD_SECONDS)
+
+
+def _interrupt(later: int) -> None:
+    """Be sent Ctrl-C, so many turns of the event loop later."""
+    if later:
+        asyncio.get_running_loop().call_soon(_interrupt, later - 1)
+    else:
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _kill_at(step: Step, n: int) -> None:

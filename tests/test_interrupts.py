@@ -55,6 +55,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 def end(process: subprocess.Popen[str], *signals: int, send: Send) -> Ended:
     """Send signals, a moment between them, and wait; nobody of its session may be left."""
+    at = time.monotonic()
     for number in signals:
         at = time.monotonic()
         send(process.pid, number)
@@ -113,6 +114,24 @@ def test_once_what_is_in_flight_is_finished_and_committed(installation, world, n
     assert not list((installation.folder / "state" / "spool").glob("*.open"))
     for site in world.sites:
         site.delay_seconds = 0
+    take_up(installation, world, "known")
+
+
+# So many turns of the event loop after the last page was decided on; some of them are a moment
+# before Scrapy finds nothing to ask for. To stop it there once ended it without its last commits.
+AFTER_THE_LAST = [
+    pytest.param(f"decided+{n}", marks=[] if n == 4 else pytest.mark.soak) for n in range(12)
+]
+
+
+@pytest.mark.parametrize("step", ["opened", "idle", *AFTER_THE_LAST])
+def test_once_where_the_crawl_just_begins_or_is_about_to_end(installation, world, step):
+    n = world.starts["known"].passages[step.partition("+")[0]]
+    ended = end(start(installation, world, f"interrupted:{step}", str(n)), send=os.kill)
+    assert ended.status == 130
+    rows = installation.rows("SELECT url FROM captures WHERE kind = 'article'")
+    assert archived(installation).keys() <= {row["url"] for row in rows}
+    assert not list((installation.folder / "state" / "spool").glob("*.open"))
     take_up(installation, world, "known")
 
 
