@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from statistics import mean
 from typing import Any
 
+from pipelines.backfill_state import Unfinished
+
 # The pace is that of so many answers, the last ones.
 RECENT = 200
 # What took longer was no answer: the machine slept, or the host asked to be left alone.
@@ -71,6 +73,13 @@ def told(standing: Standing) -> str:
     if not standing.is_done:
         parts.append(_time_left(standing, known))
     return "; ".join(parts)
+
+
+def told_unfinished(backfill: Unfinished) -> str:
+    """Say in a line what a backfill has left that no run is busy with."""
+    left = _counted(backfill.stories, "story", "stories")
+    sources = _counted(backfill.sources, "source", "sources")
+    return f"backfill {backfill.days}, begun {backfill.began:%F}: {left} and {sources} left"
 
 
 def _time_left(standing: Standing, known: str) -> str:

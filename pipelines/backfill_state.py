@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +109,60 @@ def end_backfill(state: State, site: str, days: str, *, most_attempts: int) -> N
             which = (responses.c.site == site) & responses.c.url.in_(read)
             transaction.update(responses, which, settled=True)
         transaction.delete(sources, _is_of(site, days))
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A backfill that was begun: its sources that were not read, its stories not asked for."""
+
+    days: str
+    began: datetime
+    sources: int
+    stories: int
+
+
+def unfinished_backfills(state: State, site: str) -> list[Unfinished]:
+    """Return the backfills of a site that are not done, by their days.
+
+    A story that several of them wait for counts for each.
+    """
+    begun = (
+        sa.select(
+            sources.c.days,
+            sa.func.min(sources.c.found_at).label("began"),
+            sa.func.sum(sa.case((sources.c.is_read, 0), else_=1)).label("sources"),
+        )
+        .where(sources.c.site == site)
+        .group_by(sources.c.days)
+        .order_by(sources.c.days)
+    )
+    waiting = (
+        sa.select(sources.c.days, sa.func.count().label("stories"))
+        .join(links, (links.c.site == sources.c.site) & (links.c.found_at == sources.c.url_key))
+        .where(sources.c.site == site, IS_PENDING)
+        .group_by(sources.c.days)
+    )
+    stories = {row["days"]: row["stories"] for row in state.select(waiting)}
+    return [
+        Unfinished(row["days"], row["began"], int(row["sources"]), stories.get(row["days"], 0))
+        for row in state.select(begun)
+    ]
+
+
+def give_up_backfill(state: State, site: str, days: str) -> None:
+    """Forget a backfill, and what it found and nobody asked for; what is stored stays.
+
+    Its sources are asked for whole again by whoever asks next: what they list is not known now.
+    Other backfills of the site go through theirs once more: a link is put down once, for the
+    source that listed it first, and is forgotten with that.
+    """
+    own = sa.select(sources.c.url_key).where(_is_of(site, days))
+    with state.transaction() as transaction:
+        transaction.delete(links, (links.c.site == site) & IS_PENDING & links.c.found_at.in_(own))
+        which = (responses.c.site == site) & responses.c.url.in_(own)
+        transaction.update(responses, which, settled=False)
+        transaction.delete(sources, _is_of(site, days))
+        transaction.update(sources, sources.c.site == site, is_read=False)
 
 
 def waiting_links(state: State, site: str, *, after: str, most: int) -> Sequence[LinkState]:

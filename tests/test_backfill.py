@@ -246,6 +246,45 @@ def test_what_a_backfill_has_left_is_not_asked_by_a_crawl_without_dates(tmp_path
     assert site.asked(story(71).path) == 1
 
 
+def status_of(user: Installation, site: Archive) -> Any:
+    [known] = [one for one in user.json("status")["sites"] if one["site"] == site.name]
+    return known
+
+
+def test_a_backfill_that_is_given_up_leaves_what_is_stored_and_nothing_to_ask(tmp_path, site):
+    of_may = fill(site)
+    user = settle_in(tmp_path, site)
+    user.json("crawl", site.name, *MAY, "--limit", "10")
+    left = len(of_may) - 10
+    assert "backfill 2024-05-01..2024-05-31, begun 20" in (said := user.run("status").stdout)
+    assert f": {left} stories and 0 sources left" in said
+    [backfill] = status_of(user, site)["backfills"]
+    assert (backfill["stories"], backfill["sources"]) == (left, 0)
+    site.requests.clear()
+    wrong = user.run("crawl", site.name, "--from", "2024-05-01", "--give-up", check=False)
+    assert wrong.returncode == 1
+    assert "no backfill of 2024-05-01.. is unfinished (2024-05-01..2024-05-31 is)" in wrong.stdout
+    [given_up] = user.json("crawl", site.name, *MAY, "--give-up")["given_up"]
+    assert (given_up["site"], given_up["stories"]) == (site.name, left)
+    assert not site.requests
+    known = status_of(user, site)
+    assert (known["backfills"], known["pending_links"], known["articles"]) == ([], 0, 10)
+    [again] = user.json("crawl", site.name, *MAY)["sites"]  # a backfill like any other
+    assert (again["new"], again["backfill"]["is_done"]) == (left, True)
+    assert stored(user) == of_may
+
+
+def test_what_another_backfill_waits_for_too_is_left_to_it(tmp_path, site):
+    of_may = fill(site)
+    user = settle_in(tmp_path, site)
+    spring = ("--from", "2024-04-01", "--to", "2024-05-31")
+    for days in (MAY, spring):
+        user.json("crawl", site.name, *days, "--limit", "0")
+    user.json("crawl", site.name, *MAY, "--give-up")
+    user.json("crawl", site.name, *spring)
+    assert stored(user) >= of_may
+
+
 def test_a_source_that_is_down_is_asked_again_by_the_next_run_and_it_alone(tmp_path, site):
     of_may = fill(site)
     part, site.answers["/part-1.xml"] = site.answers["/part-1.xml"], Answer(status=500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,8 +12,8 @@ import click
 from crawler import jobs
 from crawler.commands.common import Context, verb
 from crawler.console import Out
-from crawler.estimate import told
-from crawler.report import RunReport
+from crawler.estimate import told, told_unfinished
+from crawler.report import RunReport, iso
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.timetable import Timetable
@@ -30,6 +31,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for; ask only the feeds.")
 @click.option("--from", "first", type=DAY, metavar="DATE", help="Backfill: from this day on.")
 @click.option("--to", "last", type=DAY, metavar="DATE", help="Backfill: up to this day.")
+@click.option("--give-up", is_flag=True, help="Forget what is left of that backfill; ask nothing.")
 @verb
 def crawl(
     context: Context,
@@ -41,6 +43,7 @@ def crawl(
     dry_run: bool,
     first: datetime | None,
     last: datetime | None,
+    give_up: bool,
 ) -> int:
     """Fetch what is new on SITEs, clean it, and commit it to the lake.
 
@@ -50,6 +53,8 @@ def crawl(
     """
     sites, wrong = _chosen(context, names, everything=everything, due=due)
     dates = _dates(first, last)
+    if give_up:
+        return _give_up(context, sites, dates)
     if dry_run:
         done = jobs.preview(context.settings, sites, limit=limit, dates=dates, is_due=due)
         return _tell_preview(context, done, wrong)
@@ -105,6 +110,33 @@ def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, 
     if first is not None and last is not None and last < first:
         raise UsageError("--to lies before --from")
     return (first.date() if first else None, last.date() if last else None)
+
+
+def _give_up(
+    context: Context, sites: Sequence[Site], dates: tuple[date | None, date | None] | None
+) -> int:
+    if dates is None:
+        raise UsageError(
+            "--give-up needs the days of a backfill",
+            remedy="give its --from and --to; `sitrep status` names the unfinished ones",
+        )
+    done = jobs.give_up_backfills(context.settings, sites, dates)
+    errors = {name: one for name, one in done.items() if isinstance(one, str)}
+    given_up = {name: one for name, one in done.items() if not isinstance(one, str)}
+    context.out.result(
+        {
+            "given_up": [
+                {"site": name, **asdict(one), "began": iso(one.began)}
+                for name, one in given_up.items()
+            ],
+            "errors": [{"site": name, "error": why} for name, why in errors.items()],
+        }
+    )
+    for name, one in given_up.items():
+        context.out.say(f"{name}: given up: {told_unfinished(one)}")
+    for name, why in errors.items():
+        context.out.say(f"{name}: {why}", style="yellow")
+    return 1 if errors else 0
 
 
 def _tell_preview(context: Context, done: jobs.Crawled, wrong: Mapping[str, SiteError]) -> int:
