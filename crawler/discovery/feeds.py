@@ -44,7 +44,8 @@ def read_feed(source: Source) -> Discovered:
     if root is None:
         raise not_one(source)
     found = _items(root, doc)
-    links = [link for one in found if (link := _link(one, root, source)) is not None]
+    frame = _Frame(root, source)
+    links = [link for one in found if (link := _link(one, frame, source)) is not None]
     return Discovered(
         links=each_once(links),
         next_pages=followable(_next_pages(root, source, bool(found)), source),
@@ -105,14 +106,37 @@ def _plain_name(element: etree._Element) -> str:
     return name_of(element).removeprefix("atom:")
 
 
-def _link(item: etree._Element, root: etree._Element, source: Source) -> Link | None:
+class _Frame:
+    """What stands around the entries of a feed, looked up once: it may hold thousands of them."""
+
+    def __init__(self, root: etree._Element, source: Source):
+        # The link of the feed itself, never that of an entry.
+        page = next((one for one in _own(root) if name_of(one) == "link"), None)
+        self.source_url = source.url
+        self.page_url = absolute(text_of(page), source.url) or source.url
+        self._languages: dict[etree._Element, str | None] = {}
+
+    def language_of(self, item: etree._Element) -> str | None:
+        """Return the language of the nearest element around an entry that names one."""
+        for one in item.iterancestors():
+            if one not in self._languages:
+                self._languages[one] = _declared_language(one)
+            if tag := self._languages[one]:
+                return tag
+        return None
+
+
+def _link(item: etree._Element, frame: _Frame, source: Source) -> Link | None:
     fields = _fields(item)
-    base = _base(item, root, source)
+    base = _base(item, frame)
     url = _address(fields, item, base)
     if url is None:
         return None
     return Link(
-        url=url, found_at=source.url, kind=source.kind, hints=_hints(fields, item, url, base)
+        url=url,
+        found_at=source.url,
+        kind=source.kind,
+        hints=_hints(fields, url, base, _language(fields, item, frame)),
     )
 
 
@@ -130,20 +154,13 @@ def _fields(item: etree._Element) -> Fields:
     return found
 
 
-def _base(item: etree._Element, root: etree._Element, source: Source) -> str:
+def _base(item: etree._Element, frame: _Frame) -> str:
     """Return what relative addresses of an entry mean: xml:base, the feed's page, its address."""
     declared = [one.get(f"{_XML}base") for one in (item, *item.iterancestors())]
-    base = source.url
+    base = frame.source_url
     for raw in reversed([one for one in declared if one]):
         base = absolute(raw, base) or base
-    if base != source.url:
-        return base
-    return absolute(text_of(_page_link(root)), source.url) or source.url
-
-
-def _page_link(root: etree._Element) -> etree._Element | None:
-    """Return the link of the feed itself, never that of an entry."""
-    return next((one for one in _own(root) if name_of(one) == "link"), None)
+    return frame.page_url if base == frame.source_url else base
 
 
 def _address(fields: Fields, item: etree._Element, base: str) -> str | None:
@@ -174,7 +191,7 @@ def _alternates(links: list[etree._Element]) -> list[str | None]:
     return [one.get("href") or text_of(one) for one in found]
 
 
-def _hints(fields: Fields, item: etree._Element, url: str, base: str) -> Hints:
+def _hints(fields: Fields, url: str, base: str, in_language: str | None) -> Hints:
     return Hints(
         source="feed",
         headline=_first_plain(fields, ("title", "atom:title", "media:title", "dc:title")),
@@ -182,7 +199,7 @@ def _hints(fields: Fields, item: etree._Element, url: str, base: str) -> Hints:
         authors=tuple(dict.fromkeys(_authors(fields))),
         date_published=_first(fields, _PUBLISHED),
         date_modified=_first(fields, _MODIFIED),
-        in_language=_language(fields, item),
+        in_language=in_language,
         keywords=tuple(dict.fromkeys(_keywords(fields))),
         image_url=_image(fields, base),
     )
@@ -231,16 +248,17 @@ def _people(text: str | None) -> Iterator[str]:
         yield name
 
 
-def _language(fields: Fields, item: etree._Element) -> str | None:
-    if own := _first(fields, ("dc:language", "language")):
-        return own
-    for one in (item, *item.iterancestors()):
-        if tag := one.get(f"{_XML}lang"):
-            return tag
-        for child in one.iterchildren(etree.Element):
-            if name_of(child) in {"language", "dc:language"} and (tag := text_of(child)):
-                return tag
-    return None
+def _language(fields: Fields, item: etree._Element, frame: _Frame) -> str | None:
+    own = _first(fields, ("dc:language", "language"))
+    return own or _declared_language(item) or frame.language_of(item)
+
+
+def _declared_language(element: etree._Element) -> str | None:
+    if tag := element.get(f"{_XML}lang"):
+        return str(tag)
+    said = (one for one in element.iterchildren(etree.Element)
+            if name_of(one) in {"language", "dc:language"})  # fmt: skip
+    return next((tag for one in said if (tag := text_of(one))), None)
 
 
 def _keywords(fields: Fields) -> Iterator[str]:
