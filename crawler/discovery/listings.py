@@ -11,6 +11,7 @@ from lxml import etree
 
 from crawler.discovery.discovered import Discovered, Source, absolute, followable
 from crawler.discovery.markup import is_feed_or_sitemap, not_one
+from crawler.nesting import flatten, has_left_off
 from pipelines.model import Hints, Link
 
 # Loops in broken templates make pages of many megabytes, which lxml parses superlinearly.
@@ -98,12 +99,20 @@ def _tree(source: Source) -> etree._Element:
     # An XML declaration in a page would forbid lxml to read text.
     text = re.sub(r"^\s*<\?xml[^>]*>", "", text)
     try:
-        tree = etree.fromstring(text, etree.HTMLParser(no_network=True))
+        tree, has_more = _parsed(text)
+        if has_more:
+            tree, _ = _parsed(flatten(text))
     except (etree.LxmlError, ValueError) as error:
         raise not_one(source) from error
     if tree is None:
         raise not_one(source)
     return tree
+
+
+def _parsed(text: str) -> tuple[etree._Element | None, bool]:
+    """Return the tree, and whether the parser left off before the end."""
+    parser = etree.HTMLParser(no_network=True)
+    return etree.fromstring(text, parser), has_left_off(parser)
 
 
 def _anchors(tree: etree._Element, base: str, source: Source) -> Iterator[_Anchor]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from lxml import etree, html
 from lxml.html import HtmlElement
 
-from crawler.extraction.nesting import flatten
+from crawler.nesting import flatten, has_left_off
 
 # Marks an element as cleaned away. The tree stays whole, so that CSS paths speak of the page
 # as it was served; whoever walks it passes over what bears the mark.
@@ -72,7 +72,6 @@ _CLASSES = etree.ElementDefaultClassLookup(
     pi=html.HtmlProcessingInstruction,
     entity=html.HtmlEntity,
 )
-_LIMIT = etree.ErrorTypes.ERR_RESOURCE_LIMIT
 _NO_CONTROL = bytes(32 if byte in _CONTROLS else byte for byte in range(256))
 
 
@@ -200,7 +199,7 @@ def _tree(data: bytes) -> tuple[HtmlElement | None, bool]:
         root = html.document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError, AssertionError):
         root = None
-    return root, any(error.type == _LIMIT for error in parser.error_log)
+    return root, has_left_off(parser)
 
 
 def restore_addresses(root: HtmlElement) -> None:

@@ -1,5 +1,7 @@
 """Listing pages in the markup of common themes."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from crawler.discovery import Discovered, discover
@@ -128,6 +130,17 @@ def test_a_table_of_plain_links_is_read_row_by_row(site: Site) -> None:
 def test_the_base_of_the_page_is_obeyed(site: Site) -> None:
     body = '<html><head><base href="/el/"></head><body><a href="a-b-c">Ναυτικό</a></body></html>'
     assert read(site, body).links[0].url == "https://gazette.example/el/a-b-c"
+
+
+def test_links_in_boxes_that_are_never_closed_are_found_to_the_last(site: Site) -> None:
+    """The parser leaves off at 256 open elements, and says nothing."""
+    boxes = [
+        f'<div><h2><a href="/news/story-{n}/">Story {n} of the fleet</a></h2>' for n in range(400)
+    ]
+    found = read(site, f"<html><body><main>{''.join(boxes)}</main></body></html>")
+    assert [urlsplit(one.url).path for one in found.links] == [
+        f"/news/story-{n}/" for n in range(400)
+    ]
 
 
 def test_a_page_in_another_encoding_keeps_its_letters(site: Site) -> None:

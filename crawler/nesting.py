@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lxml import etree
+
 # A page needs some thirty levels. Boxes may go less deep than what stands in the last of them.
 _DEEPEST_BOX, _DEEPEST = 24, 32
 # The parser gives up at ten million characters in one piece; a picture in an attribute has them.
@@ -36,6 +38,11 @@ _ENDS_ITSELF = frozenset((
 ))  # fmt: skip
 # An end tag does not reach out of these.
 _WALLS = {"div": 1, "td": 2, "th": 2, "tr": 3, "tbody": 4, "table": 5, "body": 6, "html": 7}
+
+
+def has_left_off(parser: etree.HTMLParser) -> bool:
+    """Tell whether the parser, after its page, says that it stopped at one of its limits."""
+    return any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log)
 
 
 def flatten(text: str) -> str:
