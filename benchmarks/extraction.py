@@ -1,7 +1,7 @@
 """How well articles are read: body, headline, authors, date and cost, beside trafilatura's own.
 
     SITREP_BENCH_DATA=FOLDER python benchmarks/extraction.py [SET…] [--json] [--worst N] [--causes]
-    SITREP_BENCH_DATA=FOLDER python benchmarks/extraction.py --gate
+    SITREP_BENCH_DATA=FOLDER python benchmarks/extraction.py [SET…] --gate
     SITREP_BENCH_DATA=FOLDER python benchmarks/extraction.py --pin [--lower LINE]
 
 The folder holds one Parquet file a set of public pages with the columns key, url, html (bytes) and
@@ -200,11 +200,15 @@ def _hold_floors(folder: Path, options: argparse.Namespace) -> int:
         said = f"the floors are of other pages than {', '.join(other)} in {folder}"
         print(json.dumps({"skipped": said}) if options.json else f"skipped: {said}")
         return 0
-    sides = {name: measure(folder / f"{name}.parquet", ["sitrep"]) for name in SETS}
+    chosen = SETS if options.pin else options.sets or SETS
+    sides = {name: measure(folder / f"{name}.parquet", ["sitrep"]) for name in chosen}
     found = {name: _floored(figures(both["sitrep"])) for name, both in sides.items()}
     if news := news_mean(sides, "sitrep"):
         found["news"] = {name: round(value, 2) for name, value in news.items()}
-    wrong = pin(found, folder, lower=options.lower) if options.pin else fallen(found)
+    if options.pin:
+        wrong = pin(found, folder, lower=options.lower)
+    else:
+        wrong = fallen(found, sets=found if options.sets else None)
     if options.json:
         print(json.dumps({"ok": not wrong, "below": wrong, "figures": found}, indent=1))
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 FILE = Path(__file__).with_name("floors.toml")
@@ -45,11 +45,12 @@ def _digest(folder: Path, name: str) -> str:
     return digest_of(there) if there.exists() else ""
 
 
-def fallen(found: Figures, file: Path = FILE) -> list[str]:
-    """Return a line for each figure below its floor."""
+def fallen(found: Figures, file: Path = FILE, *, sets: Collection[str] | None = None) -> list[str]:
+    """Return a line for each figure below its floor, of these sets if some are named."""
     return [
         f"{name} {figure}: {found.get(name, {}).get(figure, 0.0):.2f}, its floor is {floor:.2f}"
         for name, floors in pinned(file).items()
+        if sets is None or name in sets
         for figure, floor in floors.items()
         if found.get(name, {}).get(figure, 0.0) < floor - SLACK
     ]

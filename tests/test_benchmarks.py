@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ CHECKOUT = Path(__file__).parents[1]
 sys.path.append(str(CHECKOUT / "benchmarks"))
 causes, floors = (importlib.import_module(name) for name in ("causes", "floors"))
 NEWS = ("zyte", "fundus80", "atf", "fixtures")
+OTHERS = ("traf", "wcxb")
 
 
 def body(want: str, got: str) -> Counts:
@@ -206,15 +208,17 @@ def test_what_is_learned_of_the_newsroom_is_furniture_and_no_story() -> None:
 # The floors
 
 
-def test_articles_are_read_as_well_as_they_ever_were() -> None:
+@pytest.mark.parametrize("sets", [NEWS, pytest.param(OTHERS, marks=pytest.mark.soak)])
+def test_articles_are_read_as_well_as_they_ever_were(sets: Sequence[str]) -> None:
     """Every figure on the public sets, against `benchmarks/floors.toml`."""
     folder = os.environ.get("SITREP_BENCH_DATA")
     if not folder:
         pytest.skip("SITREP_BENCH_DATA names no folder with the public sets")
-    status, said = run("extraction.py", "--gate", check=False, SITREP_BENCH_DATA=folder)
+    status, said = run("extraction.py", *sets, "--gate", check=False, SITREP_BENCH_DATA=folder)
     if "skipped" in said:
         pytest.skip(said["skipped"])
     assert (status, said["below"]) == (0, [])
+    assert set(sets) <= said["figures"].keys()
 
 
 FIGURES = {"zyte": {"F1": 97.0, "exact": 50.0}, "news": {"F1": 96.5}}

@@ -9,6 +9,7 @@ process that imports for itself (whether a verb can be loaded at all, signals to
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -113,6 +114,8 @@ def main() -> None:
     if warm_workers.IS_POSSIBLE:
         warm_workers.take_from(warm_workers.begin(asking.fileno()))
     _import_all()
+    gc.collect()
+    gc.freeze()  # what was imported is nothing that a command would have to look through
     while warm_workers.has_begun_one(asking, _begin):
         pass
 

@@ -7,6 +7,7 @@ crawl. It is the crawl's own in all but its parent, and ends as it does: when no
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -37,6 +38,8 @@ def begin(*others: int) -> socket.socket:
         for other in others:
             os.close(other)
         import_module(_PRELOAD)
+        gc.collect()
+        gc.freeze()
         while has_begun_one(theirs, _become):
             pass
         os._exit(0)
