@@ -203,7 +203,7 @@ def _stored(lake: Lake, names: Sequence[str]) -> dict[str, list[Stored]]:
         SELECT site, article_id, max(fetched_at) AS fetched_at FROM t
         WHERE site IN (SELECT unnest(?)) GROUP BY ALL ORDER BY fetched_at, article_id
     """
-    with connect_offline(lake.storage) as connection:
+    with connect_offline(lake.storage, is_shared=True) as connection:
         scan(connection, files, TABLES["revisions"]).create_view("t")
         rows = connection.execute(sql, [list(names)]).fetchall()
     found: dict[str, list[Stored]] = {name: [] for name in names}

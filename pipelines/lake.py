@@ -346,7 +346,7 @@ class Lake:
         files = self.files(table)
         if not files:
             return []
-        with connect_offline(self.storage) as connection:
+        with connect_offline(self.storage, is_shared=True) as connection:
             for name, some in ids.items():
                 connection.register(name, pa.table({"id": pa.array(sorted(some), pa.string())}))
             scan(connection, files, TABLES[table]).create_view("t")

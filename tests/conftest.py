@@ -80,8 +80,8 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Begin three workers on two cores: one that waits for a site's delay leaves its core."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Begin two workers a core: one that waits for a site's delay leaves its core."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.hookimpl(tryfirst=True)
