@@ -285,6 +285,7 @@ def test_inexact_body_is_put_down_to_what_the_truth_counts_in() -> None:
         assert causes.cause_of({"text": text}, article) == cause
 
 
+@pytest.mark.soak
 def test_throughput_benchmark_gets_every_article_on_both_sides() -> None:
     _, said = run("throughput.py", "--pages", "10", "--pairs", "1")
     for side in said["sides"].values():

@@ -124,7 +124,10 @@ AFTER_THE_LAST = [
 ]
 
 
-@pytest.mark.parametrize("step", ["opened", "idle", *AFTER_THE_LAST])
+IDLE = pytest.param("idle", marks=pytest.mark.soak)
+
+
+@pytest.mark.parametrize("step", ["opened", IDLE, *AFTER_THE_LAST])
 def test_once_where_the_crawl_just_begins_or_is_about_to_end(installation, world, step):
     n = world.starts["known"].passages[step.partition("+")[0]]
     ended = end(start(installation, world, f"interrupted:{step}", str(n)), send=os.kill)

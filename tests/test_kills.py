@@ -57,7 +57,7 @@ def killed_and_taken_up(folder: Path, world: World, start: str, step: str, share
     take_up(killed(folder, world, start, step, share), world, start)
 
 
-@pytest.mark.parametrize(("start", "step", "share"), drawn(8, seed=1))
+@pytest.mark.parametrize(("start", "step", "share"), drawn(5, seed=1))
 def test_killed_between_two_steps_a_crawl_is_made_good_by_the_next(
     tmp_path, world, start, step, share
 ):
