@@ -17,7 +17,6 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 from scrapy.settings import Settings as ScrapySettings
 
-from crawler.backfill import days_of
 from crawler.clocks import ClockWatch, told
 from crawler.dry_run import DryRun
 from crawler.extraction_pool import ExtractionPool
@@ -31,7 +30,6 @@ from crawler.run import Run
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.spiders.news import NewsSpider, Plan
-from pipelines.backfill_state import Unfinished, give_up_backfill, unfinished_backfills
 from pipelines.errors import SitrepError
 from pipelines.lake import Lake
 from pipelines.model import Article
@@ -107,25 +105,6 @@ def preview(
         sites=tuple(sites), limit=limit, dates=dates, is_due=is_due, is_dry=True, samples=samples
     )
     return _dry(settings, plan)
-
-
-def give_up_backfills(
-    settings: Settings, sites: Sequence[Site], dates: tuple[date | None, date | None]
-) -> dict[str, Unfinished | str]:
-    """Forget the sites' backfills of these days; return what was left of each, or why it stays."""
-    days, given_up = days_of(dates), dict[str, Unfinished | str]()
-    with opened(settings, sites) as run:
-        for site in sites:
-            known = {one.days: one for one in unfinished_backfills(run.state, site.name)}
-            if site not in run.sites:
-                given_up[site.name] = "another process is crawling it; stop that first"
-            elif (backfill := known.get(days)) is None:
-                those = ", ".join(known) or "none"
-                given_up[site.name] = f"no backfill of {days} is unfinished ({those} is)"
-            else:
-                give_up_backfill(run.state, site.name, days)
-                given_up[site.name] = backfill
-    return given_up
 
 
 def read(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler import __version__
+from crawler.backfill import days_of
 from crawler.extraction_pool import ExtractionPool
 from crawler.import_captures import Importer
 from crawler.import_index import ImportIndex
@@ -26,6 +27,7 @@ from crawler.reread import sites_in
 from crawler.run import Run
 from crawler.settings import Settings
 from crawler.site import Site
+from pipelines.backfill_state import Unfinished, give_up_backfill, unfinished_backfills
 from pipelines.errors import SiteError, StateError
 from pipelines.lake import Lake
 from pipelines.ledger import Ledger
@@ -48,6 +50,29 @@ def rebuild(settings: Settings) -> None:
         publish(run.lake, now=run.clock(), rebuild=True)
         run.state.clear()
         asyncio.run(recovery_of(run).catch_up())
+
+
+def give_up_backfills(
+    settings: Settings, sites: Sequence[Site], dates: tuple[date | None, date | None]
+) -> dict[str, Unfinished | str]:
+    """Forget the sites' backfills of these days; return what was left of each, or why it stays.
+
+    What a run that was killed had fetched is taken up before: its sources list stories too.
+    """
+    days, given_up = days_of(dates), dict[str, Unfinished | str]()
+    with opened(settings, sites) as run:
+        asyncio.run(recovery_of(run).take_up())
+        for site in sites:
+            known = {one.days: one for one in unfinished_backfills(run.state, site.name)}
+            if site not in run.sites:
+                given_up[site.name] = "another process is crawling it; stop that first"
+            elif (backfill := known.get(days)) is None:
+                those = ", ".join(known) or "none"
+                given_up[site.name] = f"no backfill of {days} is unfinished ({those} is)"
+            else:
+                give_up_backfill(run.state, site.name, days)
+                given_up[site.name] = backfill
+    return given_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,6 +274,17 @@ def test_a_backfill_that_is_given_up_leaves_what_is_stored_and_nothing_to_ask(tm
     assert stored(user) == of_may
 
 
+def test_a_backfill_that_was_killed_can_be_given_up_with_all_that_it_had_found(tmp_path, site):
+    site.delay = "20ms"
+    fill(site)
+    user = settle_in(tmp_path, site)
+    killed_after(user, site, 6, site.name, *MAY)
+    user.json("crawl", site.name, *MAY, "--give-up")
+    known = status_of(user, site)
+    assert (known["backfills"], known["pending_links"]) == ([], 0)
+    assert user.run("doctor", check=False).returncode == 0
+
+
 def test_what_another_backfill_waits_for_too_is_left_to_it(tmp_path, site):
     of_may = fill(site)
     user = settle_in(tmp_path, site)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crawler import jobs
+from crawler import jobs, offline
 from crawler.commands.common import Context, verb
 from crawler.console import Out
 from crawler.estimate import told, told_unfinished
@@ -120,7 +120,7 @@ def _give_up(
             "--give-up needs the days of a backfill",
             remedy="give its --from and --to; `sitrep status` names the unfinished ones",
         )
-    done = jobs.give_up_backfills(context.settings, sites, dates)
+    done = offline.give_up_backfills(context.settings, sites, dates)
     errors = {name: one for name, one in done.items() if isinstance(one, str)}
     given_up = {name: one for name, one in done.items() if not isinstance(one, str)}
     context.out.result(
