@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from crawler.estimate import Standing
+from pipelines.backfill_state import Unfinished
 from pipelines.schema import COUNTS
 
 # A single page may fail anywhere; beyond that, more than a tenth is a site that is broken.
@@ -113,6 +114,10 @@ class RunReport:
             "sites": [site.as_json() for site in self.sites.values()],
             "totals": self.totals(),
         }
+
+
+def unfinished_as_json(backfill: Unfinished) -> dict[str, Any]:
+    return asdict(backfill) | {"began": iso(backfill.began)}
 
 
 def iso(when: datetime) -> str:

@@ -155,6 +155,8 @@ WRONG = (
     (["crawl", "zzz"], "see `sitrep sites list`"),
     (["crawl", "naval_news", "--all"], "not both"),
     (["crawl", "naval_news", "--from", "2024-05-02", "--to", "2024-05-01"], "--to lies before"),
+    (["crawl", "naval_news", "--give-up"], "--give-up needs the days of a backfill"),
+    (["crawl", "naval_news", "--from", "2024-05-01", "--give-up", "--dry-run"], "asks nothing"),
     (["sites", "show", "naval"], "did you mean 'naval_news'?"),
     (["sites", "test", "nowhere"], "no site is called 'nowhere'"),
     (["extract", "no-such-file.html"], "no-such-file.html: cannot be read"),

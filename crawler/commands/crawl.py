@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from crawler import jobs, offline
 from crawler.commands.common import Context, verb
 from crawler.console import Out
 from crawler.estimate import told, told_unfinished
-from crawler.report import RunReport, iso
+from crawler.report import RunReport, unfinished_as_json
 from crawler.settings import Settings
 from crawler.site import Site
 from crawler.timetable import Timetable
@@ -54,7 +53,9 @@ def crawl(
     sites, wrong = _chosen(context, names, everything=everything, due=due)
     dates = _dates(first, last)
     if give_up:
-        return _give_up(context, sites, dates)
+        if dry_run or due or limit is not None:
+            raise UsageError("--give-up goes with no --dry-run, --due or --limit: it asks nothing")
+        return _give_up(context, sites, dates, wrong)
     if dry_run:
         done = jobs.preview(context.settings, sites, limit=limit, dates=dates, is_due=due)
         return _tell_preview(context, done, wrong)
@@ -113,7 +114,10 @@ def _dates(first: datetime | None, last: datetime | None) -> tuple[date | None, 
 
 
 def _give_up(
-    context: Context, sites: Sequence[Site], dates: tuple[date | None, date | None] | None
+    context: Context,
+    sites: Sequence[Site],
+    dates: tuple[date | None, date | None] | None,
+    wrong: Mapping[str, SiteError],
 ) -> int:
     if dates is None:
         raise UsageError(
@@ -121,13 +125,13 @@ def _give_up(
             remedy="give its --from and --to; `sitrep status` names the unfinished ones",
         )
     done = offline.give_up_backfills(context.settings, sites, dates)
-    errors = {name: one for name, one in done.items() if isinstance(one, str)}
+    errors = {name: error.message for name, error in wrong.items()}
+    errors |= {name: one for name, one in done.items() if isinstance(one, str)}
     given_up = {name: one for name, one in done.items() if not isinstance(one, str)}
     context.out.result(
         {
             "given_up": [
-                {"site": name, **asdict(one), "began": iso(one.began)}
-                for name, one in given_up.items()
+                {"site": name, **unfinished_as_json(one)} for name, one in given_up.items()
             ],
             "errors": [{"site": name, "error": why} for name, why in errors.items()],
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import click
 from crawler.commands.common import Context, verb
 from crawler.console import shown_size
 from crawler.estimate import told_unfinished
-from crawler.report import iso
+from crawler.report import iso, unfinished_as_json
 from crawler.site import Site
 from crawler.timetable import Timetable
-from pipelines.backfill_state import Unfinished, unfinished_backfills
+from pipelines.backfill_state import unfinished_backfills
 from pipelines.errors import LakeError
 from pipelines.lake import Lake, is_there
 from pipelines.schedule_state import warnings_of
@@ -36,20 +35,19 @@ def status(context: Context) -> None:
     state = State.open_to_read(settings.state)
     try:
         register, now = context.register, datetime.now(UTC)
+        backfills = {name: unfinished_backfills(state, name) for name in register.names}
         sites = [
-            _site(state, name, articles.get(name, 0)) | _times(state, register.find(name), now)
+            _site(state, name, articles.get(name, 0))
+            | _times(state, register.find(name), now)
+            | {"backfills": [unfinished_as_json(one) for one in backfills[name]]}
             for name in register.names
         ]
-        backfills = {name: unfinished_backfills(state, name) for name in register.names}
     finally:
         state.close()
     result: dict[str, Any] = {
         "lake": settings.lake,
         "articles": sum(articles.values()),
-        "sites": [
-            site | {"backfills": [_as_json(one) for one in backfills[site["site"]]]}
-            for site in sites
-        ],
+        "sites": sites,
         "pending_captures": pending_captures(settings.spool_folder),
         "disk": _disk(settings.lake, settings.spool_folder),
     }
@@ -61,8 +59,8 @@ def status(context: Context) -> None:
     for site in sites:
         for one in site["warnings"]:
             context.out.say(f"{site['site']}: {one['url']}: {one['warning']}", style="yellow")
-    for name, unfinished in backfills.items():
-        for backfill in unfinished:
+    for name, some in backfills.items():
+        for backfill in some:
             context.out.say(f"{name}: {told_unfinished(backfill)}")
     disk = result["disk"]
     context.out.say(
@@ -97,10 +95,6 @@ def _site(state: State, name: str, articles: int) -> dict[str, Any]:
         "last_error": known.last_error,
         "warnings": warnings_of(state, name),
     }
-
-
-def _as_json(backfill: Unfinished) -> dict[str, Any]:
-    return asdict(backfill) | {"began": iso(backfill.began)}
 
 
 def _times(state: State, site: Site | None, now: datetime) -> dict[str, Any]:
